@@ -1,0 +1,1 @@
+"""How a model is made. The only layer that imports torch and transformers."""
