@@ -1,0 +1,77 @@
+"""Deployment settings: what differs between machines, read once from the environment.
+
+Product policy (tiers, limits, actions) is in `policy.yaml`, model facts are in the bundle's manifest; neither is here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Settings(BaseSettings):
+    """Environment variables with the prefix `WEIR_`, and `REDIS_URL`. Validated at start; immutable."""
+
+    model_config = SettingsConfigDict(env_prefix="WEIR_", frozen=True, extra="ignore", populate_by_name=True)
+
+    redis_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("WEIR_REDIS_URL", "REDIS_URL"),
+        description="Redis to use (redis://, rediss:// or unix://); unset: an embedded server is started",
+    )
+    redis_timeout_s: float = Field(
+        default=0.05, gt=0, le=5, description="how long one Redis call may take before the tier's fallback answers"
+    )
+    state_dir: Path = Field(default=Path("var/state"), description="folder of the embedded Redis and of the spool")
+    store: str = Field(default="models/store", description="folder of published bundles")
+    bundle: str = Field(default="production", description="bundle to serve: an alias, a version or a folder")
+    provider: Literal["cpu", "cuda"] = Field(default="cpu", description="where the model runs")
+    policy_path: Path = Field(default=Path("serving/policy.yaml"), description="the product policy")
+    workers: int = Field(default=1, ge=1, le=64, description="worker processes; each loads the model")
+    inference_threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="threads that run the model"
+    )
+    queue_tokens: int = Field(
+        default=65_536, ge=512, description="tokens that may wait for the model; over it: 503 at once"
+    )
+    predict_timeout_s: float = Field(default=10.0, gt=0, le=25, description="deadline of one request's judgement")
+    max_body_bytes: int = Field(default=1_048_576, ge=1_024, description="largest request body")
+    body_timeout_s: float = Field(default=10.0, gt=0, le=25, description="how long a body may take to arrive")
+    replicas: int = Field(
+        default=1, ge=1, description="processes that share the limits; the local fallback divides by it"
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(), description="networks whose X-Forwarded-For is believed, comma separated"
+    )
+    address_hash_secret: SecretStr | None = Field(
+        default=None, description="key of the client address hash; unset: random, kept in the state folder"
+    )
+    event_stream_max_length: int = Field(default=100_000, ge=1, description="events kept in the Redis stream")
+    event_spool_bytes: int = Field(
+        default=67_108_864, ge=0, description="largest local spool of events while Redis is away"
+    )
+    access_log: bool = Field(default=False, description="one log line for each request")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
