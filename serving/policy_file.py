@@ -1,0 +1,171 @@
+"""What may stand in `policy.yaml`.
+
+Strict: an unknown key, a wrong unit or a rule that can never apply is an error, never a silent default. The
+idea of a strict file with a gallery of bad ones is envoyproxy/ratelimit's (`test/config/*.yaml`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from data.schema import Action, Category
+from serving.policy_errors import Location, Mistake, PolicyError, located, mistake_of, read_yaml, suggestion
+
+_POINT: Final = re.compile(r"fpr_(\d+(?:\.\d+)?)%")
+
+
+def false_positive_percent(point: str) -> float:
+    """The rate that an operating point promises: 0.1 for `fpr_0.1%`."""
+    match = _POINT.fullmatch(point)
+    if match is None:
+        raise ValueError(f"unknown operating point {point!r}; expected fpr_RATE% such as fpr_1%")
+    return float(match[1])
+
+
+def _named(what: str, members: type[StrEnum]) -> BeforeValidator:
+    def member(value: object) -> StrEnum:
+        try:
+            return members(str(value))
+        except ValueError:
+            hint = suggestion(str(value), members) or f"; expected one of {', '.join(members)}"
+            raise ValueError(f"unknown {what} {value!r}{hint}") from None
+
+    return BeforeValidator(member)
+
+
+def _point(value: str) -> str:
+    false_positive_percent(value)
+    return value
+
+
+def _log_text(value: str) -> str:
+    if value in ("none", "flagged", "all"):
+        return value
+    name, _, rate = value.partition(":")
+    try:
+        if name == "sampled" and 0 < float(rate) <= 1:
+            return value
+    except ValueError:
+        pass
+    raise ValueError(f"must be none, flagged, all or sampled:RATE with a rate above 0 and up to 1, got {value!r}")
+
+
+def _reachable(rule: dict[Action, str]) -> dict[Action, str]:
+    if not rule:
+        raise ValueError("names no action; write for example {flag: fpr_1%}, or leave the category out")
+    ordered = sorted(rule.items(), key=lambda item: item[0].severity)
+    for (milder, easy), (stronger, hard) in itertools.pairwise(ordered):
+        if false_positive_percent(easy) <= false_positive_percent(hard):
+            raise ValueError(
+                f"{milder} at {easy} can never apply, as {stronger} at {hard} is reached first; "
+                f"give {stronger} the lower rate"
+            )
+    return rule
+
+
+Count = Annotated[int, Field(ge=1)]
+CategoryName = Annotated[Category, _named("category", Category)]
+ActionName = Annotated[Action, _named("action", Action)]
+PointName = Annotated[str, AfterValidator(_point)]
+Rules = dict[CategoryName, Annotated[dict[ActionName, PointName], AfterValidator(_reachable)]]
+RuleSetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TierFile(_Section):
+    """One tier as written; the fields are explained in docs/policy.md."""
+
+    requests_per_minute: Count
+    burst: Count
+    tokens_per_minute: Count
+    token_burst: Count
+    concurrent: Count
+    max_characters: Count
+    max_texts: Count
+    on_redis_down: Literal["local", "deny"]
+    log_text: Annotated[str, AfterValidator(_log_text)] = "none"
+    policy: str
+    allowed_policies: list[str] = Field(default_factory=list)
+
+
+class TiersFile(_Section):
+    """All three tiers, always."""
+
+    anonymous: TierFile
+    authenticated: TierFile
+    internal: TierFile
+
+    def items(self) -> Iterator[tuple[str, TierFile]]:
+        """Name and tier, lowest first."""
+        yield from (("anonymous", self.anonymous), ("authenticated", self.authenticated), ("internal", self.internal))
+
+
+class RuleSetFile(_Section):
+    """One named policy: for each direction and category, at which operating point to do what."""
+
+    block_message: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    input: Rules = Field(default_factory=dict)
+    output: Rules = Field(default_factory=dict)
+
+
+class PolicyFile(_Section):
+    """The whole file."""
+
+    tiers: TiersFile
+    policies: Annotated[dict[RuleSetName, RuleSetFile], Field(min_length=1)]
+
+
+def read_policy_file(path: Path) -> PolicyFile:
+    """Parse and check one file. Raises :class:`PolicyError` with every mistake that can be seen at once."""
+    content, lines = read_yaml(path)
+    try:
+        policy_file = PolicyFile.model_validate(content)
+    except ValidationError as error:
+        mistakes = [mistake_of(detail, _known_keys) for detail in error.errors()]
+    else:
+        mistakes = list(_contradictions(policy_file))
+        if not mistakes:
+            return policy_file
+    raise PolicyError(located(path, mistake, lines) for mistake in mistakes)
+
+
+def _contradictions(policy_file: PolicyFile) -> Iterator[Mistake]:
+    """What is wrong although every field is right by itself."""
+    known = policy_file.policies
+    for name, tier in policy_file.tiers.items():
+        at: Location = ("tiers", name)
+        if tier.concurrent <= tier.burst:
+            text = f"must be more than burst ({tier.burst}), or a burst can never be used, got {tier.concurrent}"
+            yield Mistake((*at, "concurrent"), text)
+        # One token of cost stands for 4 bytes of UTF-8, and a character has at most 4 bytes.
+        if tier.token_burst < tier.max_characters:
+            text = (
+                f"must be at least max_characters ({tier.max_characters}), or the longest request "
+                f"could never be paid for, got {tier.token_burst}"
+            )
+            yield Mistake((*at, "token_burst"), text)
+        for field, policy in [
+            ("policy", tier.policy),
+            *(("allowed_policies", other) for other in tier.allowed_policies),
+        ]:
+            if policy not in known:
+                yield Mistake((*at, field), f"unknown policy {policy!r}" + suggestion(policy, known))
+
+
+def _known_keys(at: Location) -> Iterable[str]:
+    sections: dict[tuple[int, str], type[BaseModel]] = {
+        (1, "tiers"): TiersFile,
+        (2, "tiers"): TierFile,
+        (2, "policies"): RuleSetFile,
+    }
+    return sections.get((len(at), str(at[0])), PolicyFile).model_fields if at else PolicyFile.model_fields
