@@ -1,0 +1,219 @@
+"""API keys: made, listed, disabled, and recognised without a Redis round trip.
+
+Redis holds one hash, `SHA-256(secret) -> record`. A secret is 256 random bits, so a plain hash is right: there is
+nothing to guess, and a slow password hash would only cost every request its milliseconds. Each worker keeps the
+whole table in memory, so known keys go on working while Redis is away. A marker beside the table changes with it;
+reading the marker twice a second brings a disabled key to every replica within a second.
+
+    KeyRefused
+    ├── UnknownKey     no such key
+    └── DisabledKey    it was disabled, or its time is over
+    KeysUnavailable    Redis is away and the key is not in memory: not known to be good, not known to be bad
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+import orjson
+
+from serving.redis_connection import RedisDown
+
+# One hash tag, so that a change of the table and its marker is one transaction on a Redis Cluster too.
+TABLE: Final = "weir:{keys}:table"
+MARKER: Final = "weir:{keys}:marker"
+_SECRET: Final = re.compile(r"wr_[A-Za-z0-9_-]{43}")
+_SCAN_COUNT: Final = 500
+# One step: a disabled key whose marker never changed would stay good in every replica's memory.
+_PUT: Final = """
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('SET', KEYS[2], ARGV[3])
+"""
+
+
+class KeyRefused(Exception):  # noqa: N818  the caller's fault, not ours
+    """The presented secret opens nothing."""
+
+
+class UnknownKey(KeyRefused):
+    """No key has this secret."""
+
+
+class DisabledKey(KeyRefused):
+    """The key was disabled or has expired."""
+
+
+class KeysUnavailable(Exception):  # noqa: N818  named like the other unavailabilities
+    """Redis is away, so the key can be neither accepted nor refused."""
+
+
+class Redis(Protocol):
+    """What is needed of a Redis client."""
+
+    async def execute_command(self, *arguments: Any, **options: Any) -> Any:
+        """Redis's answer, as redis-py parses it. Raises :class:`RedisDown` when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What is known of one API key. Times are seconds since the epoch; `expires` None is never."""
+
+    id: str
+    tier: str
+    name: str
+    created: float
+    expires: float | None = None
+    disabled: bool = False
+
+    @property
+    def principal(self) -> str:
+        """Whom the limits count."""
+        return self.id
+
+    def usable(self, now: float) -> bool:
+        """Whether the key opens anything at that time."""
+        return not self.disabled and (self.expires is None or now < self.expires)
+
+
+def hash_secret(secret: str) -> str:
+    """What is stored instead of the secret."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def new_secret() -> str:
+    """A fresh secret: `wr_` and 256 random bits."""
+    return f"wr_{secrets.token_urlsafe(32)}"
+
+
+class KeyTable:
+    """The keys in Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def create(
+        self, *, tier: str, name: str, now: float, expires: float | None = None, secret: str | None = None
+    ) -> tuple[Key, str]:
+        """Store a new key; returns it with its secret, which is kept nowhere. Raises :class:`RedisDown`."""
+        secret = secret or new_secret()
+        hashed = hash_secret(secret)
+        key = Key(id=f"key_{hashed[:16]}", tier=tier, name=name, created=now, expires=expires)
+        await self._put(hashed, key)
+        return key, secret
+
+    async def disable(self, key_id: str) -> Key:
+        """Close a key for good. KeyError if there is no such key; raises :class:`RedisDown`."""
+        for hashed, key in (await self.read()).items():
+            if key.id == key_id:
+                closed = replace(key, disabled=True)
+                await self._put(hashed, closed)
+                return closed
+        raise KeyError(key_id)
+
+    async def read(self) -> dict[str, Key]:
+        """All keys by the hash of their secret. Raises :class:`RedisDown`."""
+        table: dict[str, Key] = {}
+        cursor = 0
+        while True:
+            # In steps, because one large HGETALL could outlast the timeout of a single call.
+            cursor, part = await self._redis.execute_command("HSCAN", TABLE, cursor, "COUNT", _SCAN_COUNT)
+            table.update({hashed.decode(): _key(record) for hashed, record in part.items()})
+            if int(cursor) == 0:
+                return table
+
+    async def marker(self) -> bytes | None:
+        """A value that is another one after every change. Raises :class:`RedisDown`."""
+        marker: bytes | None = await self._redis.execute_command("GET", MARKER)
+        return marker
+
+    async def _put(self, hashed: str, key: Key) -> None:
+        # The marker is random instead of counted, so that a Redis that lost its last second cannot repeat one.
+        record, marker = orjson.dumps(key), secrets.token_hex(8)
+        await self._redis.execute_command("EVAL", _PUT, 2, TABLE, MARKER, hashed, record, marker)
+
+
+def _key(record: bytes) -> Key:
+    fields: Mapping[str, Any] = orjson.loads(record)
+    return Key(
+        id=fields["id"],
+        tier=fields["tier"],
+        name=fields["name"],
+        created=fields["created"],
+        expires=fields["expires"],
+        disabled=fields["disabled"],
+    )
+
+
+class KeyRing:
+    """The keys in this worker's memory, never more than `poll_s` behind Redis while it answers."""
+
+    def __init__(self, table: KeyTable, *, clock: Callable[[], float], poll_s: float = 0.5) -> None:
+        self._table = table
+        self._clock = clock
+        self._poll_s = poll_s
+        self._keys: Mapping[str, Key] = {}
+        self._marker: bytes | None = None
+        self._refreshing = asyncio.Lock()
+        self._started = 0
+        self._completed = 0
+
+    async def resolve(self, secret: str) -> Key:
+        """The usable key with this secret.
+
+        A secret that is not in memory may be a second old, so Redis is asked whether the table has changed; callers
+        that wait at the same time share the question. Raises :class:`UnknownKey`, :class:`DisabledKey`, or
+        :class:`KeysUnavailable` when Redis cannot say.
+        """
+        if not _SECRET.fullmatch(secret):
+            raise UnknownKey
+        # A lookup by hash needs no constant-time comparison: what its timing tells is a hash, not the secret.
+        hashed = hash_secret(secret)
+        key = self._keys.get(hashed)
+        if key is None:
+            await self._catch_up()
+            key = self._keys.get(hashed)
+        if key is None:
+            raise UnknownKey
+        if not key.usable(self._clock()):
+            raise DisabledKey
+        return key
+
+    async def refresh(self) -> None:
+        """Bring memory up to date. Raises :class:`RedisDown`, and then keeps what it has."""
+        async with self._refreshing:
+            await self._refresh()
+
+    async def run(self) -> None:
+        """Refresh for as long as the service lives; a task of its own."""
+        while True:
+            with contextlib.suppress(RedisDown):  # the connection reports its own state; the keys here stay good
+                await self.refresh()
+            await asyncio.sleep(self._poll_s)
+
+    async def _catch_up(self) -> None:
+        seen = self._started
+        async with self._refreshing:
+            if self._completed > seen:
+                return  # somebody else's refresh began after this caller arrived
+            try:
+                await self._refresh()
+            except RedisDown as error:
+                raise KeysUnavailable from error
+
+    async def _refresh(self) -> None:
+        self._started += 1
+        number = self._started
+        marker = await self._table.marker()
+        if marker != self._marker:
+            # The marker is read before the table, so a change in between is seen at the next look.
+            self._keys = await self._table.read()
+            self._marker = marker
+        self._completed = number
