@@ -1,0 +1,88 @@
+"""The limiter as the service uses it: Redis while it answers, the tier's choice while it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from serving.ratelimit.limits import SECOND_US, Admission, Charge, Demand, Limit, Reason, to_admission
+from serving.ratelimit.redis import RedisStorage
+from serving.ratelimit.storage import LocalStorage, StorageFullError
+from serving.redis_connection import RedisError
+
+OnRedisDown = Literal["local", "deny"]
+
+
+class RateLimiter:
+    """Admits or refuses requests. Trouble with Redis degrades an answer, it never raises and never hangs.
+
+    ``replicas`` is how many processes share the limits when Redis is away: each then enforces its share.
+    ``on_degraded`` is called with ``local`` or ``deny`` for every decision made without Redis.
+    """
+
+    def __init__(
+        self,
+        shared: RedisStorage,
+        local: LocalStorage,
+        *,
+        replicas: int = 1,
+        lease_s: float = 60.0,
+        on_degraded: Callable[[str], None] = lambda _choice: None,
+    ) -> None:
+        if replicas < 1:
+            raise ValueError("replicas must be at least 1")
+        self._shared = shared
+        self._local = local
+        self._replicas = replicas
+        self._lease_us = int(lease_s * SECOND_US)
+        self._on_degraded = on_degraded
+
+    async def hit(
+        self,
+        principal: str,
+        limits: Sequence[Limit],
+        costs: Mapping[str, float],
+        *,
+        concurrent: int = 0,
+        lease_id: str = "",
+        factor: float = 1.0,
+        on_redis_down: OnRedisDown = "local",
+    ) -> Admission:
+        """Charge ``costs`` (units by limit name; a limit without a cost is charged 1) or refuse and charge nothing.
+
+        An admitted request with ``concurrent`` holds the lease until :meth:`release` or until ``lease_s`` is over.
+        """
+        charges = tuple(Charge(limit, costs.get(limit.name, 1)) for limit in limits)
+        demand = Demand(charges, factor, concurrent, lease_id, self._lease_us)
+        if not charges and not concurrent:
+            return Admission(allowed=True, factor=factor)
+        if demand.impossible:
+            return Admission(allowed=False, reason=Reason.TOO_COSTLY, factor=factor)
+        try:
+            weighed = await self._shared.hit(principal, demand)
+        except RedisError:
+            self._on_degraded(on_redis_down)
+            return await self._without_redis(principal, demand, on_redis_down)
+        self._local.mirror(principal, demand, weighed)
+        return to_admission(demand, weighed)
+
+    async def release(self, principal: str, lease_id: str) -> None:
+        """Give a lease back. With Redis away it lapses there by itself."""
+        await self._local.release(principal, lease_id)
+        try:
+            await self._shared.release(principal, lease_id)
+        except RedisError:
+            return
+
+    async def _without_redis(self, principal: str, demand: Demand, choice: OnRedisDown) -> Admission:
+        unavailable = Admission(allowed=False, reason=Reason.UNAVAILABLE, factor=demand.factor, degraded=True)
+        if choice == "deny":
+            return unavailable
+        leases = max(1, demand.concurrent // self._replicas) if demand.concurrent else 0
+        share = replace(demand, factor=demand.factor / self._replicas, concurrent=leases)
+        try:
+            weighed = await self._local.hit(principal, share)
+        except StorageFullError:
+            return unavailable
+        return replace(to_admission(share, weighed, degraded=True), factor=demand.factor)

@@ -1,0 +1,291 @@
+"""The one way to Redis: bounded in time and number, behind a circuit breaker, never a hang.
+
+Limits, keys and the event log share one :class:`Connection`. A call gets an answer within the time limit or raises::
+
+    RedisError
+    ├── RedisDown      no usable answer: unreachable, slow, loading, read-only, out of memory; counts for the breaker
+    └── RedisRefused   Redis answered that this command is wrong; says nothing about its health
+
+After ``FAILURES_TO_OPEN`` failures in a row the breaker opens: calls fail at once while a probe asks every tenth of a
+second whether Redis takes a write again. The same task supervises the embedded server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from redis import exceptions as wire
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from serving.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+
+Reply = Any  # what redis-py returns: int, bytes, None or lists of them, as the command says
+Word = str | bytes | int | float
+T = TypeVar("T")
+
+FAILURES_TO_OPEN: Final = 3
+PROBE_EVERY_S: Final = 0.1
+GRACE_S: Final = 0.005
+START_PATIENCE_S: Final = 15.0
+# Answers that are about the server's state and not about our command.
+_UNWELL: Final = (
+    "LOADING",
+    "READONLY",
+    "OOM",
+    "MISCONF",
+    "NOREPLICAS",
+    "BUSY",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "NOAUTH",
+    "UNBLOCKED",
+)
+
+log = logging.getLogger(__name__)
+
+
+class RedisError(Exception):
+    """Root of the tree: Redis did not do what was asked."""
+
+
+class RedisDown(RedisError):  # noqa: N818 - a state of the world, as the readyz answer names it
+    """No usable answer from Redis; try again later or decide without it."""
+
+
+class RedisRefused(RedisError):  # noqa: N818 - as above
+    """Redis is well but refused this command."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisState:
+    """For /readyz. ``since``: when this state began, UTC."""
+
+    name: Literal["embedded", "external"]
+    state: Literal["up", "down"]
+    since: datetime
+
+    def as_dict(self) -> dict[str, str]:
+        """The state as JSON values."""
+        return {"name": self.name, "state": self.state, "since": self.since.isoformat(timespec="milliseconds")}
+
+
+class Script:
+    """A Lua script: sent by its hash, in full only to a server that does not know it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
+
+
+class Connection:
+    """Redis at ``url``, or an embedded server with its data in ``state_dir``/redis when ``url`` is None.
+
+    ``timeout_s`` bounds every call, from the moment that one of the ``max_connections`` is free for it.
+    ``on_breaker`` is called with ``open`` or ``closed`` when that changes. Start it in the thread that runs the event
+    loop and lives as long as the service (see :mod:`serving.embedded_redis`); it belongs to that loop.
+    """
+
+    def __init__(
+        self,
+        url: str | None,
+        state_dir: Path,
+        *,
+        timeout_s: float = 0.05,
+        max_connections: int = 32,
+        on_breaker: Callable[[str], None] = lambda _state: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._embedded = None if url else EmbeddedRedis(state_dir / "redis")
+        self.url: Final = self._embedded.url if self._embedded else str(url)
+        self._timeout_s = timeout_s
+        self._on_breaker = on_breaker
+        self._now = now
+        self._since = now()
+        self._failures = 0
+        self._open = False
+        self._free = asyncio.Semaphore(max_connections)
+        self._redis = _client(self.url, max_connections)
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> RedisState:
+        """Which Redis this is and whether it may be asked."""
+        return RedisState("embedded" if self._embedded else "external", "down" if self._open else "up", self._since)
+
+    @property
+    def embedded_pid(self) -> int | None:
+        """Process id of the embedded server if this process started it."""
+        return self._embedded.pid if self._embedded else None
+
+    async def start(self) -> None:
+        """Start or join the embedded server and wait until it answers; an external one may be down and is watched.
+
+        Raises :class:`EmbeddedRedisError`.
+        """
+        if self._embedded:
+            self._embedded.ensure()
+            await self._until_embedded_answers(self._embedded)
+        elif not await self._probe():
+            self._set_open(True)
+        self._watch = asyncio.create_task(self._keep_watch(), name="redis-watch")
+
+    async def close(self) -> None:
+        """Stop watching, close all connections, and stop the embedded server if this process started it."""
+        if self._watch:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        await self._redis.aclose()
+        await self._redis.connection_pool.disconnect()
+        if self._embedded:
+            self._embedded.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def execute(self, *command: Word, timeout_s: float | None = None) -> Reply:
+        """One command. Raises :class:`RedisDown` or :class:`RedisRefused`."""
+        return await self.run(lambda redis: _send(redis, *command), timeout_s=timeout_s)
+
+    async def run_script(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Reply:
+        """One atomic script call. Raises as :meth:`execute`."""
+        try:
+            return await self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
+        except RedisRefused as error:
+            if not isinstance(error.__cause__, wire.NoScriptError):
+                raise
+        return await self.execute("EVAL", script.text, len(keys), *keys, *args)  # which also makes it known
+
+    async def run(self, call: Callable[[Redis], Awaitable[T]], *, timeout_s: float | None = None) -> T:
+        """Any redis-py call, a pipeline too, within ``timeout_s`` (default: the connection's). Raises as execute."""
+        self._fail_if_open()
+        async with self._free:
+            self._fail_if_open()  # it may have opened while this call waited for its turn
+            try:
+                reply = await _bounded(call(self._redis), timeout_s or self._timeout_s)
+            except RedisDown:
+                self._count_failure()
+                raise
+        self._failures = 0
+        return reply
+
+    def _fail_if_open(self) -> None:
+        if self._open:
+            raise RedisDown("the circuit breaker is open")
+
+    def _count_failure(self) -> None:
+        self._failures += 1
+        if self._failures >= FAILURES_TO_OPEN and not self._open:
+            self._set_open(True)
+
+    def _set_open(self, is_open: bool) -> None:
+        self._open = is_open
+        self._failures = 0
+        self._since = self._now()
+        log.warning("redis (%s at %s) is %s", self.state.name, _without_credentials(self.url), self.state.state)
+        self._on_breaker("open" if is_open else "closed")
+
+    async def _keep_watch(self) -> None:
+        while True:
+            await asyncio.sleep(PROBE_EVERY_S)
+            self._revive_embedded()
+            if self._open and await self._probe():
+                self._set_open(False)
+
+    def _revive_embedded(self) -> None:
+        if self._embedded:
+            try:
+                if self._embedded.ensure():
+                    log.warning("the embedded redis had died and was started again")
+            except EmbeddedRedisError as error:
+                log.error("%s", error)  # noqa: TRY400 - tried again in a tenth of a second; a trace says no more
+
+    async def _probe(self) -> bool:
+        """Whether Redis takes a write. Idle connections go first: after a failover they lead to the old primary."""
+        await self._redis.connection_pool.disconnect(inuse_connections=False)
+        try:
+            await _bounded(_send(self._redis, "SET", "weir:probe", "1", "PX", 60_000), self._timeout_s)
+        except RedisError:
+            return False
+        return True
+
+    async def _until_embedded_answers(self, embedded: EmbeddedRedis) -> None:
+        try:
+            async with asyncio.timeout(START_PATIENCE_S):
+                while not await self._probe():
+                    await asyncio.sleep(0.02)
+                    embedded.ensure()
+        except TimeoutError:
+            raise EmbeddedRedisError(f"the embedded Redis did not answer; see redis.log beside {self.url}") from None
+
+
+def _send(redis: Redis, *command: Word) -> Awaitable[Reply]:
+    answer: Awaitable[Reply] = redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+    return answer
+
+
+async def _bounded(call: Awaitable[T], seconds: float) -> T:
+    """The answer within ``seconds``; a call that is cut off closes its connection, so no half-read one stays.
+
+    Raises :class:`RedisDown`, :class:`RedisRefused`.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as deadline:
+            # The last turn is its own timer: when our own loop was late, an answer that has arrived still wins.
+            last_turn = loop.call_later(
+                max(seconds - GRACE_S, 0), lambda: deadline.reschedule(loop.time() + min(GRACE_S, seconds))
+            )
+            try:
+                return await call
+            finally:
+                last_turn.cancel()
+    except TimeoutError:
+        raise RedisDown(f"no answer within {seconds * 1000:.0f} ms") from None
+    except wire.ResponseError as error:
+        trouble = RedisDown if _is_unwell(error) else RedisRefused
+        raise trouble(type(error).__name__) from error
+    except (wire.RedisError, OSError, EOFError) as error:
+        raise RedisDown(type(error).__name__) from error
+
+
+def _is_unwell(error: wire.ResponseError) -> bool:
+    kinds = (wire.ReadOnlyError, wire.OutOfMemoryError, wire.ClusterDownError, wire.TryAgainError)
+    return isinstance(error, kinds) or str(error).startswith(_UNWELL)
+
+
+def _client(url: str, max_connections: int) -> Redis:
+    # One attempt and no timers of redis-py: the time limit and the breaker here decide alone.
+    return Redis.from_url(
+        url,
+        protocol=2,
+        max_connections=max_connections,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=None,
+        socket_connect_timeout=None,
+    )
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    where = parts.hostname or parts.path
+    return f"{parts.scheme}://{where}" + (f":{parts.port}" if parts.port else "")
