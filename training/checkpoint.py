@@ -1,0 +1,58 @@
+"""Saving a run so that it can go on exactly where it stopped."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: `batch` counts within the epoch, `step` over all."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+
+
+class AveragedWeights:
+    """An exponential moving average of the trainable weights (Polyak averaging)."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.shadow = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Blend in the current weights; young averages forget their random start faster."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, parameter in model.named_parameters():
+            if name in self.shadow:
+                self.shadow[name].lerp_(parameter.detach(), 1 - decay)
+
+    def state(self, model: nn.Module) -> dict[str, Tensor]:
+        """The model's state with the averages in place of what was trained."""
+        return {**model.state_dict(), **self.shadow} if self.decay else model.state_dict()
+
+
+def save_checkpoint(path: Path, progress: Progress, **parts: Any) -> None:
+    """Write everything a run needs to go on; the old file stays whole until the new one is."""
+    temporary = path.with_suffix(".tmp")
+    rng = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+    torch.save({"progress": vars(progress), "rng": rng, **parts}, temporary)
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Any]]:
+    """Read a checkpoint and restore the random state."""
+    parts = torch.load(path, map_location="cpu", weights_only=True)
+    rng = parts.pop("rng")
+    torch.set_rng_state(rng["cpu"])
+    if rng["cuda"]:
+        torch.cuda.set_rng_state_all(rng["cuda"])
+    return Progress(**parts.pop("progress")), parts

@@ -1,0 +1,184 @@
+"""From a finished run to a verified bundle: `python -m training.export --run var/runs/minilm`.
+
+fp32 graph -> int8 graph -> parity gate -> calibration on the validation split through the int8 graph -> bundle.
+A bad export stops here (GateError); it never becomes a bundle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer
+
+from data.schema import CATEGORIES
+from models.bundle import load_bundle, write_bundle
+from models.classifier import Classifier
+from training.base import Base, load_base
+from training.calibrate import POINTS, Calibration, Floats, Scored, calibrate
+from training.config import TrainConfig
+from training.gates import check_parity
+from training.model import GuardModel
+from training.model_card import render_card
+from training.onnx_graph import export_fp32, quantise
+from training.self_test import SELF_TEST
+from training.windows_dataset import target_column
+
+PARITY_TEXTS = 600
+
+
+def export(run: Path, store: Path, *, version: str, created: str, commit: str) -> Path:
+    """Make the run's weights into a bundle at `store/version`; raises GateError if the graphs disagree."""
+    config = TrainConfig.model_validate_json((run / "config.json").read_text())
+    base = load_base(config.base)
+    model = GuardModel(base.encoder)
+    model.load_state_dict(torch.load(run / "weights.pt", map_location="cpu", weights_only=True))
+    model.eval()
+    dataset_facts = json.loads((config.dataset / "manifest.json").read_text())
+    validation = Dataset.from_parquet(
+        str(config.dataset / "validation.parquet"), cache_dir=str(config.dataset / "cache" / "arrow")
+    ).with_format("numpy")
+    with tempfile.TemporaryDirectory() as scratch:
+        fp32, int8 = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
+        export_fp32(model, fp32)
+        quantise(fp32, int8)
+        facts = _facts(config, base, dataset_facts, version=version, created=created, commit=commit)
+        draft = _write(Path(scratch) / "draft", facts, int8, base.tokenizer)
+        scored = score_validation(draft, validation)
+        calibration = calibrate(scored)
+        parity = _parity(model, Path(scratch), facts | _numbers(calibration), fp32, int8, base, validation)
+        facts |= _numbers(calibration)
+        facts["metrics"] = {"parity": parity, "validation_rows": len(validation)}
+        return _write(store / version, facts, int8, base.tokenizer)
+
+
+def score_validation(bundle: Path, validation: Dataset, threads: int = 2) -> Scored:
+    """Run every validation text through the graph that will be served."""
+    classifier = Classifier.load(load_bundle(bundle), threads=1)
+    texts: Sequence[str] = validation["text"][:]
+    with ThreadPoolExecutor(threads) as pool:
+        rows = list(pool.map(lambda text: _strongest(classifier, text), texts))
+    targets = np.stack([np.asarray(validation[target_column(c)][:], dtype=np.float64) for c in CATEGORIES], axis=1)
+    return Scored(
+        np.stack([logits for logits, _ in rows]),
+        np.array([windows for _, windows in rows]),
+        targets,
+        [str(source) for source in validation["source"][:]],
+    )
+
+
+def _strongest(classifier: Classifier, text: str) -> tuple[Floats, int]:
+    prepared = classifier.prepare(text)
+    return classifier.run(prepared.windows).logits.max(0).astype(np.float64), prepared.window_count
+
+
+def _parity(
+    model: GuardModel, scratch: Path, facts: dict[str, Any], fp32: Path, int8: Path, base: Base, validation: Dataset
+) -> dict[str, Any]:
+    """Compare torch, fp32 ONNX and int8 ONNX as whole classifiers: scores, and decisions at every point."""
+    rng = np.random.default_rng(0)
+    rows = rng.choice(len(validation), size=min(PARITY_TEXTS, len(validation)), replace=False)
+    texts = [str(text) for text in validation.select(sorted(rows))["text"][:]]
+    served = Classifier.load(load_bundle(_write(scratch / "int8", facts, int8, base.tokenizer)))
+    exact = Classifier.load(load_bundle(_write(scratch / "fp32", facts, fp32, base.tokenizer)))
+    torch_scores = np.stack([_torch_scores(model, exact, text) for text in texts])
+    fp32_scores, int8_scores = (
+        np.array([[p.scores[c] for c in CATEGORIES] for p in classifier.predict(texts)])
+        for classifier in (exact, served)
+    )
+    points = {name: [facts["operating_points"][name][c] for c in CATEGORIES] for name in POINTS}
+    return {
+        "fp32": check_parity(torch_scores, fp32_scores, points, "fp32").as_dict(),
+        "int8": check_parity(fp32_scores, int8_scores, points, "int8").as_dict(),
+    }
+
+
+@torch.no_grad()
+def _torch_scores(model: GuardModel, classifier: Classifier, text: str) -> Floats:
+    """The classifier's own steps, with torch in the place of onnxruntime."""
+    from models.classifier import WindowOutputs
+
+    prepared = classifier.prepare(text)
+    outputs = []
+    for window in prepared.windows:
+        ids = torch.from_numpy(np.asarray(window.ids, dtype=np.int64))[None]
+        outputs.append(model(ids, torch.ones_like(ids)))
+    joined = WindowOutputs(
+        torch.cat([o.logits for o in outputs]).numpy(), torch.cat([o.embedding for o in outputs]).numpy()
+    )
+    prediction = classifier.finish(prepared, joined)
+    return np.array([prediction.scores[category] for category in CATEGORIES])
+
+
+def _facts(
+    config: TrainConfig, base: Base, dataset: Mapping[str, Any], *, version: str, created: str, commit: str
+) -> dict[str, Any]:
+    """Manifest fields with an identity calibration, to be replaced once the graph has been scored."""
+    same = dict.fromkeys(CATEGORIES, 1.0)
+    return {
+        "version": version,
+        "labels": CATEGORIES,
+        "max_length": config.max_length,
+        "stride": config.stride,
+        "temperatures": same,
+        "biases": dict.fromkeys(CATEGORIES, 0.0),
+        "window_penalties": dict.fromkeys(CATEGORIES, 0.0),
+        "operating_points": {name: dict.fromkeys(CATEGORIES, 0.5) for name in POINTS},
+        "embedding_size": base.encoder.config.dim,
+        "self_test": SELF_TEST,
+        "data_hash": dataset["content_hash"],
+        "commit": commit,
+        "created": created,
+        "base_model": base.name,
+        "licences": (base.licence,),
+        "metrics": {},
+        "training": json.loads(config.model_dump_json()),
+    }
+
+
+def _numbers(calibration: Calibration) -> dict[str, Any]:
+    return dict(vars(calibration))
+
+
+def _write(directory: Path, facts: Mapping[str, Any], graph: Path, tokenizer: Tokenizer) -> Path:
+    files = {
+        "model.onnx": graph,
+        "tokenizer.json": tokenizer.to_str().encode(),
+        "MODEL_CARD.md": render_card(facts, report=None).encode(),
+    }
+    return write_bundle(directory, manifest_fields=facts, files=files)
+
+
+def _commit() -> str:
+    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607 - git of the PATH
+    return found.stdout.strip() or "unknown"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, default=Path("var/runs/minilm"), help="folder of a finished run")
+    parser.add_argument("--store", type=Path, default=Path("var/bundles"), help="where the bundle is written")
+    arguments = parser.parse_args()
+    now = dt.datetime.now(dt.UTC)
+    weights = hashlib.sha256((arguments.run / "weights.pt").read_bytes()).hexdigest()
+    version = f"{now:%Y%m%d}-{weights[:8]}"
+    bundle = export(arguments.run, arguments.store, version=version, created=now.isoformat(), commit=_commit())
+    print(bundle)
+    print(f"calibrated at {', '.join(POINTS)}; evaluate it, then: python -m models.registry publish", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

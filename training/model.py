@@ -1,0 +1,76 @@
+"""The network: a DistilBERT encoder and one sigmoid head per category, in one forward pass."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import DistilBertModel
+
+from data.schema import CATEGORIES
+
+
+class Output(NamedTuple):
+    """`logits` float [B, C] in the order of CATEGORIES; `embedding` float [B, D] of unit length."""
+
+    logits: Tensor
+    embedding: Tensor
+
+
+class GuardModel(nn.Module):
+    """Token states are pooled three ways, because a planted sentence is a small part of a window.
+
+    The mean says what the window is about, the maximum keeps what one token alone is sure of, and the first
+    token has attended to all others. The embedding is the mean alone, which is what MiniLM was trained to
+    make comparable by cosine.
+    """
+
+    def __init__(self, encoder: DistilBertModel, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width: int = encoder.config.dim
+        self.hidden = nn.Linear(3 * width, width)
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.Linear(width, len(CATEGORIES))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Output:
+        """Score windows: `input_ids` and `attention_mask` int64 [B, T], mask 0 on padding."""
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
+        mask = attention_mask.unsqueeze(-1).to(states.dtype)
+        mean = (states * mask).sum(1) / mask.sum(1)
+        strongest = (states - (1.0 - mask) * 1e4).amax(1)
+        pooled = torch.cat([mean, strongest, states[:, 0]], dim=-1)
+        hidden = nn.functional.gelu(self.hidden(self.dropout(pooled)))
+        logits = self.heads(self.dropout(hidden)).float()
+        return Output(logits, nn.functional.normalize(mean, dim=-1))
+
+
+def strongest_per_text(logits: Tensor, owners: Tensor, texts: int) -> Tensor:
+    """Each text's maximum over its windows: [W, C] logits and [W] owners give [texts, C].
+
+    This is how the served classifier joins windows, so training optimises what is served, and a positive
+    needs only one guilty window (multiple-instance learning, Dietterich et al. 1997).
+    """
+    index = owners.unsqueeze(-1).expand_as(logits)
+    empty = torch.full((texts, logits.shape[-1]), -torch.inf, device=logits.device, dtype=logits.dtype)
+    return empty.scatter_reduce(0, index, logits, reduce="amax")
+
+
+def masked_loss(
+    logits: Tensor, targets: Tensor, weights: Tensor, head_weights: Tensor, *, smoothing: float, gamma: float
+) -> Tensor:
+    """Binary cross-entropy over the targets that are known (scalar).
+
+    `logits` and `targets` float [N, C], NaN where a row says nothing of a category; `weights` [N] per row,
+    `head_weights` [C] per category. `gamma` > 0 turns it into the focal loss of Lin et al. 2017.
+    """
+    known = ~targets.isnan()
+    truth = torch.where(known, targets, torch.zeros_like(targets))
+    soft = truth * (1 - 2 * smoothing) + smoothing
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, soft, reduction="none")
+    if gamma:
+        wrongness = (truth - logits.sigmoid()).abs()
+        loss = loss * wrongness**gamma
+    loss = loss * known * head_weights * weights.unsqueeze(-1)
+    return loss.sum() / weights.sum()

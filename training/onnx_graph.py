@@ -1,0 +1,116 @@
+"""From a torch model to the ONNX graphs: fp32 as a reference, int8 as what is served."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from training.model import GuardModel
+
+OPSET = 20  # the newest whose kernels every onnxruntime provider of today registers
+
+
+def export_fp32(model: GuardModel, file: Path) -> None:
+    """Trace the model into `file` with free batch and length dimensions, named as `models.classifier` expects."""
+    model = model.eval().cpu()
+    model.encoder.set_attn_implementation("eager")  # the plainest graph; onnxruntime runs both equally fast
+    example = (torch.randint(1, 1000, (2, 24)), torch.ones(2, 24, dtype=torch.int64))
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=512)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        program = torch.onnx.export(
+            model,
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits", "pooled"],
+            dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}),
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    graph = program.model_proto
+    # the exporter calls the word lookup's own value "embedding", the name that our second output is to have
+    _rename(graph, "embedding", "word_embedding")
+    _rename(graph, "pooled", "embedding")
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(file))
+
+
+def _rename(graph: onnx.ModelProto, old: str, new: str) -> None:
+    for node in graph.graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]
+    for value in (*graph.graph.output, *graph.graph.value_info):
+        if value.name == old:
+            value.name = new
+
+
+def quantise(fp32: Path, int8: Path) -> None:
+    """Write the int8 graph: weights of every matrix product per channel, embeddings per row.
+
+    Activations are quantised as they come, one scale a tensor, so `models.classifier` runs one window at a
+    time: a scale shared with other windows would make a score depend on them. The last layer stays fp32; it
+    is 2,700 weights and the one place where an error is not averaged away.
+    """
+    graph = onnx.load(str(fp32))
+    heads = _last_products(graph)
+    _quantise_word_embeddings(graph)
+    temporary = int8.with_suffix(".tmp.onnx")
+    onnx.save(graph, str(temporary))
+    quantize_dynamic(
+        str(temporary),
+        str(int8),
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=heads,
+        extra_options={"MatMulConstBOnly": True},
+    )
+    temporary.unlink()
+
+
+def _last_products(graph: onnx.ModelProto) -> list[str]:
+    """Names of the product nodes that make the logits directly."""
+    producers = {output: node for node in graph.graph.node for output in node.output}
+    node = producers["logits"]
+    while node.op_type not in ("Gemm", "MatMul"):
+        inputs = [producers[name] for name in node.input if name in producers]
+        if len(inputs) != 1:
+            raise RuntimeError(f"cannot find the heads: {node.op_type} has {len(inputs)} computed inputs")
+        node = inputs[0]
+    return [node.name, f"{node.name}_MatMul"]  # the quantiser splits a Gemm and names the product so
+
+
+def _quantise_word_embeddings(graph: onnx.ModelProto) -> None:
+    """Store the word embeddings as int8 with one scale a word, and look both up.
+
+    onnxruntime's own Gather quantisation has one scale for the whole table, which a few large vectors spoil.
+    """
+    table = max(graph.graph.initializer, key=lambda tensor: int(np.prod(tensor.dims)))
+    gather = next(node for node in graph.graph.node if node.op_type == "Gather" and node.input[0] == table.name)
+    words = numpy_helper.to_array(table)
+    scales = np.maximum(np.abs(words).max(axis=1, keepdims=True), 1e-8).astype(np.float32) / 127.0
+    rounded = np.clip(np.rint(words / scales), -127, 127).astype(np.int8)
+    out, ids = gather.output[0], gather.input[1]
+    lookup = [
+        helper.make_node("Gather", ["word_int8", ids], ["word_rows"], name="word_lookup", axis=0),
+        helper.make_node("Cast", ["word_rows"], ["word_values"], name="word_cast", to=onnx.TensorProto.FLOAT),
+        helper.make_node("Gather", ["word_scale", ids], ["word_factors"], name="word_scale_lookup", axis=0),
+        helper.make_node("Mul", ["word_values", "word_factors"], [out], name="word_dequantise"),
+    ]
+    position = list(graph.graph.node).index(gather)
+    graph.graph.node.remove(gather)
+    for offset, node in enumerate(lookup):
+        graph.graph.node.insert(position + offset, node)
+    graph.graph.initializer.remove(table)
+    graph.graph.initializer.extend(
+        [numpy_helper.from_array(rounded, "word_int8"), numpy_helper.from_array(scales, "word_scale")]
+    )

@@ -1,0 +1,215 @@
+"""Fine-tune the guard: `python -m training.train --config training/configs/minilm.yaml`.
+
+Writes under `var/runs/<name>/`: config.yaml, log.jsonl, curves.png, checkpoint.pt (removed by nothing: a
+second start goes on from it, exactly) and at the end weights.pt with the averaged weights, which
+`training.export` turns into a bundle. The same code runs on a CPU, a GPU, or several of them under
+`accelerate launch`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from data.schema import CATEGORIES
+from training.base import load_base
+from training.checkpoint import AveragedWeights, Progress, load_checkpoint, save_checkpoint
+from training.config import TrainConfig, config_argument, load_config
+from training.curves import draw_curves
+from training.model import GuardModel, masked_loss, strongest_per_text
+from training.validation import validate
+from training.windows_dataset import Batch, WindowsDataset, collate, load_windows, plan_epoch
+
+LOG_EVERY = 20
+
+
+class Trainer:
+    """One run: the model, its optimiser, and how far they are."""
+
+    def __init__(
+        self, config: TrainConfig, model: GuardModel, train: WindowsDataset, folder: Path, accelerator: Accelerator
+    ) -> None:
+        self.config, self.train_set, self.folder, self.accelerator = config, train, folder, accelerator
+        per_epoch = len(plan_epoch(train, config, 0)) // accelerator.num_processes
+        self.total_steps = max(1, math.ceil(config.epochs * per_epoch))
+        self.raw = model
+        optimizer = torch.optim.AdamW(parameter_groups(model, config), betas=(0.9, 0.98), eps=1e-6)
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: warm_then_linear(step, self.total_steps, config.warmup)
+        )
+        self.average = AveragedWeights(model, config.ema_decay)
+        self.head_weights = torch.tensor([1.0] + [config.harm_weight] * (len(CATEGORIES) - 1)).to(accelerator.device)
+        self.progress = Progress()
+
+    def resume(self) -> None:
+        """Go on from the run's checkpoint, if it has one."""
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        self.progress, parts = load_checkpoint(path)
+        self.raw.load_state_dict(parts["model"])
+        self.optimizer.load_state_dict(parts["optimizer"])
+        self.schedule.load_state_dict(parts["schedule"])
+        self.average.shadow = {k: v.to(self.accelerator.device) for k, v in parts["average"].items()}
+        print(f"resuming at step {self.progress.step}", file=sys.stderr)
+
+    def save(self) -> None:
+        """Write the checkpoint, on the first process only."""
+        if self.accelerator.is_main_process:
+            save_checkpoint(
+                self.folder / "checkpoint.pt",
+                self.progress,
+                model=self.raw.state_dict(),
+                optimizer=self.optimizer.state_dict(),
+                schedule=self.schedule.state_dict(),
+                average=self.average.shadow,
+            )
+
+    def batches(self) -> Iterator[Batch]:
+        """This process's batches from the current progress to the last step."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        while self.progress.step < self.total_steps:
+            plan = plan_epoch(self.train_set, self.config, self.progress.epoch)
+            mine = plan[rank : len(plan) - len(plan) % world : world]
+            for number in range(self.progress.batch, len(mine)):
+                if self.progress.step >= self.total_steps:
+                    return
+                self.progress = Progress(self.progress.epoch, number + 1, self.progress.step + 1)
+                yield collate(self.train_set, mine[number])
+            self.progress = Progress(self.progress.epoch + 1, 0, self.progress.step)
+
+    def learn(self, batch: Batch) -> Tensor:
+        """One optimiser step on one batch; returns its loss (scalar, detached)."""
+        device = self.accelerator.device
+        targets = torch.from_numpy(self.train_set.targets[batch.rows]).to(device)
+        weights = torch.from_numpy(self.train_set.weights[batch.rows]).to(device)
+        with self.accelerator.autocast():
+            output = self.model(batch.input_ids.to(device), batch.attention_mask.to(device))
+        logits = strongest_per_text(output.logits, batch.owners.to(device), len(batch.rows))
+        loss = masked_loss(
+            logits,
+            targets,
+            weights,
+            self.head_weights,
+            smoothing=self.config.label_smoothing,
+            gamma=self.config.focal_gamma,
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.update(self.raw, self.progress.step)
+        return loss.detach()
+
+
+def parameter_groups(model: GuardModel, config: TrainConfig) -> list[dict[str, Any]]:
+    """Layer-wise learning rates (Howard & Ruder 2018, ULMFiT); no decay on biases and layer norms."""
+    layers = len(model.encoder.transformer.layer)
+    model.encoder.embeddings.word_embeddings.weight.requires_grad_(not config.freeze_word_embeddings)
+    groups: list[dict[str, Any]] = []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        depth = layers + 1
+        if name.startswith("encoder.embeddings."):
+            depth = 0
+        elif name.startswith("encoder.transformer.layer."):
+            depth = 1 + int(name.split(".")[3])
+        decay = config.weight_decay if parameter.ndim > 1 else 0.0
+        rate = config.learning_rate * config.layer_decay ** (layers + 1 - depth)
+        groups.append({"params": [parameter], "lr": rate, "weight_decay": decay})
+    return groups
+
+
+def warm_then_linear(step: int, total: int, warmup: float) -> float:
+    """Learning-rate factor: up to 1 over the first `warmup` share of the steps, then down to 0."""
+    warm = max(1, round(total * warmup))
+    if step < warm:
+        return (step + 1) / warm
+    return max(0.0, (total - step) / max(1, total - warm))
+
+
+def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
+    """Run the experiment to its end, or go on with it; returns the file of the final weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no", cpu=cpu)
+    torch.manual_seed(config.seed)
+    base = load_base(config.base, dropout=config.dropout)
+    model = GuardModel(base.encoder, config.dropout).to(accelerator.device)
+    sizes = {"max_length": config.max_length, "stride": config.stride}
+    train_set = load_windows(config.dataset / "train.parquet", base.tokenizer, **sizes)
+    validation_set = load_windows(config.dataset / "validation.parquet", base.tokenizer, **sizes)
+    trainer = Trainer(config, model, train_set, folder, accelerator)
+    trainer.resume()
+    (folder / "config.json").write_text(config.model_dump_json(indent=2))
+    with (folder / "log.jsonl").open("a") as log:
+        _run(trainer, validation_set, log)
+    weights = folder / "weights.pt"
+    if accelerator.is_main_process:
+        torch.save(trainer.average.state(model), weights)
+        draw_curves(folder / "log.jsonl", folder / "curves.png")
+    return weights
+
+
+def _run(trainer: Trainer, validation_set: WindowsDataset, log: IO[str]) -> None:
+    config, started, since, tokens = trainer.config, time.monotonic(), time.monotonic(), 0
+    losses: list[Tensor] = []
+    trainer.model.train()
+    for batch in trainer.batches():
+        losses.append(trainer.learn(batch))
+        tokens += int(batch.attention_mask.sum())
+        step = trainer.progress.step
+        last = step == trainer.total_steps
+        if (step % LOG_EVERY == 0 or last) and trainer.accelerator.is_main_process:
+            pace = (time.monotonic() - started) / max(1, len(losses))
+            line = {
+                "step": step,
+                "of": trainer.total_steps,
+                "epoch": trainer.progress.epoch,
+                "loss": round(float(torch.stack(losses[-LOG_EVERY:]).mean()), 4),
+                "tokens_per_s": round(tokens / (time.monotonic() - since)),
+                "minutes_left": round(pace * (trainer.total_steps - step) / 60, 1),
+            }
+            _write(log, line)
+            since, tokens = time.monotonic(), 0
+        if step % config.validate_every == 0 or last:
+            figures = validate(trainer.raw, trainer.average, validation_set, config)
+            _write(log, {"step": step, "validation": figures})
+            draw_curves(trainer.folder / "log.jsonl", trainer.folder / "curves.png")
+            trainer.model.train()
+            since, tokens = time.monotonic(), 0
+        if step % config.checkpoint_every == 0 or last:
+            trainer.save()
+
+
+def _write(log: IO[str], line: dict[str, Any]) -> None:
+    log.write(json.dumps(line) + "\n")
+    log.flush()
+    print(json.dumps(line), file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    config_argument(parser)
+    parser.add_argument("--runs", type=Path, default=Path("var/runs"), help="where runs are kept")
+    parser.add_argument("--cpu", action="store_true", help="do not use a GPU even if there is one")
+    arguments = parser.parse_args()
+    config = load_config(arguments.config)
+    print(train(config, arguments.runs / config.name, cpu=arguments.cpu))
+
+
+if __name__ == "__main__":
+    main()
