@@ -1,0 +1,176 @@
+"""What the model reads instead of the raw text, so that spelling tricks which a person does not see do not work.
+
+Each reading of a text is a View that maps back to the caller's own text. Genuine text in any script stays as it is;
+an ASCII text without control characters is its own only view and costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from models.alignment import Alignment, rewrite
+from models.confusables import fold_confusables
+
+MAIN: Final = "main"
+ALTERNATE: Final = "alternate"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One reading of a text.
+
+    `differences` are ascending positions in the original text where this view says something that the main one does
+    not; None means everywhere.
+    """
+
+    text: str
+    name: str
+    alignments: tuple[Alignment, ...] = ()
+    differences: Sequence[int] | None = None
+
+    def source_offset(self, index: int) -> int:
+        """The position in the original text of the character at `index` of this view."""
+        for alignment in reversed(self.alignments):
+            index = alignment.source_offset(index)
+        return index
+
+
+@dataclass(frozen=True, slots=True)
+class Normalized:
+    """Every view of a text, the main one first, and how many characters were changed, by the name of the change."""
+
+    views: tuple[View, ...]
+    changes: Mapping[str, int]
+
+
+def normalize(text: str) -> Normalized:
+    """The views of a text; linear in its length and safe for any str, lone surrogates included.
+
+    In the main view zero-width characters vanish and control characters are spaces. Where such a character joins or
+    parts two words, the alternate view reads it the other way round.
+    """
+    if text.isascii() and not _ASCII_CONTROL.search(text):
+        return Normalized((View(text, MAIN),), {})
+    changes: Counter[str] = Counter()
+    joints: list[int] = []
+    main = _main_view(text, changes, joints)
+    if not joints:
+        return Normalized((main,), dict(changes))
+    return Normalized((main, _alternate_view(text, joints)), dict(changes))
+
+
+_ASCII_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+# Zero-width joiners are spelling in Arabic-like and Indic scripts and glue inside emoji. A variation selector chooses
+# between two looks of a symbol or an ideograph. The flags of England, Scotland and Wales are spelt in tag characters.
+_JOINING: Final = r"\u0600-\u109f\u1780-\u18af\u2190-\u2bff\ufe0f\U0001f000-\U0001faff"
+_SELECTABLE: Final = r"#*0-9\u00a9\u00ae\u2000-\u2bff\u3000-\u9fff\U0001f000-\U0001faff\U00020000-\U0003ffff"
+_FLAGS: Final = "|".join(
+    "".join(chr(0xE0000 + ord(letter)) for letter in nation) for nation in ("gbeng", "gbsct", "gbwls")
+)
+_INVISIBLE: Final = re.compile(
+    rf"(?P<kept>\U0001f3f4(?:{_FLAGS})\U000e007f"
+    rf"|(?<=[{_JOINING}])[\u200c\u200d]"
+    rf"|(?<=[{_SELECTABLE}])[\ufe00-\ufe0f\U000e0100-\U000e01ef])"
+    r"|(?P<tag>[\U000e0000-\U000e007f]+)"
+    r"|(?P<surrogate>[\ud800-\udfff]+)"
+    r"|(?P<control>[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2800]+)"
+    r"|(?P<bidi>[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+)"
+    r"|(?P<variation>[\ufe00-\ufe0f\U000e0100-\U000e01ef]+)"
+    r"|(?P<zero_width>[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u3164"
+    r"\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a]+)"
+)
+_JOINTS: Final = frozenset({"control", "variation", "zero_width"})
+
+_MARK: Final = r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20dc\u20e1\u20e5-\u20ff\ufe20-\ufe2f]"
+# At most two accents stay on a letter. What encloses a letter (a circle, a keycap) makes an unknown word of it.
+_SURPLUS_MARKS: Final = re.compile(rf"(?<={_MARK}{_MARK}){_MARK}+|[\u20dd-\u20e0\u20e2-\u20e4]+")
+
+# NFKC spells a few pious Arabic ligatures out in up to 18 letters; left alone, since a text must not grow so.
+_LONGEST_EXPANSION: Final = 8
+
+
+def _main_view(text: str, changes: Counter[str], joints: list[int]) -> View:
+    """The main view; adds to `changes`, and to `joints` where an invisible character stands inside visible text."""
+
+    def replace(match: re.Match[str]) -> str:
+        kind = match.lastgroup or ""
+        if kind == "kept":
+            return match.group()
+        start, end = match.span()
+        changes[kind.replace("_", "-")] += end - start
+        if kind in _JOINTS and _inside(text, start, end):
+            joints.append(start)
+        return _read(kind, match.group())
+
+    shown, alignment = rewrite(text, _INVISIBLE, replace)
+    return _finished(shown, alignment, MAIN, None, changes)
+
+
+def _inside(text: str, start: int, end: int) -> bool:
+    """Whether what stands from start to end has something other than space on both sides."""
+    return start > 0 and end < len(text) and not (text[start - 1].isspace() or text[end].isspace())
+
+
+def _alternate_view(text: str, joints: Sequence[int]) -> View:
+    def replace(match: re.Match[str]) -> str:
+        kind = match.lastgroup or ""
+        if kind == "kept":
+            return match.group()
+        if kind in _JOINTS:
+            return "" if kind == "control" else " "
+        return _read(kind, match.group())
+
+    shown, alignment = rewrite(text, _INVISIBLE, replace)
+    return _finished(shown, alignment, ALTERNATE, joints, Counter())
+
+
+def _read(kind: str, found: str) -> str:
+    """What the main view shows for a run of invisible characters: tags become the ASCII text that they hide."""
+    if kind == "tag":
+        return f" {''.join(chr(ord(c) - 0xE0000) for c in found if 0xE0020 <= ord(c) < 0xE007F)} "
+    if kind == "surrogate":
+        return "\ufffd" * len(found)
+    return " " if kind == "control" else ""
+
+
+def _finished(
+    text: str, alignment: Alignment, name: str, differences: Sequence[int] | None, changes: Counter[str]
+) -> View:
+    """The steps that every view goes through once the invisible characters are dealt with."""
+    alignments = [alignment]
+    if not unicodedata.is_normalized("NFKC", text):
+        text, alignment = _compatible(text, changes)
+        alignments.append(alignment)
+    if _SURPLUS_MARKS.search(text):
+        text, alignment = rewrite(text, _SURPLUS_MARKS, lambda match: _drop(match, changes))
+        alignments.append(alignment)
+    text, folded = fold_confusables(text)
+    if folded:
+        changes["confusable"] += folded
+    return View(text, name, tuple(alignments), differences)
+
+
+def _compatible(text: str, changes: Counter[str]) -> tuple[str, Alignment]:
+    """NFKC of each code point by itself, so that every character keeps a place in the original."""
+    forms = {c: unicodedata.normalize("NFKC", c) for c in set(text) if not c.isascii()}
+    forms = {c: form for c, form in forms.items() if form != c and len(form) <= _LONGEST_EXPANSION}
+    if not forms:
+        return text, Alignment()
+    pattern = re.compile(f"[{re.escape(''.join(sorted(forms)))}]")
+
+    def replace(match: re.Match[str]) -> str:
+        changes["compatibility"] += 1
+        return forms[match.group()]
+
+    return rewrite(text, pattern, replace)
+
+
+def _drop(match: re.Match[str], changes: Counter[str]) -> str:
+    changes["combining"] += len(match.group())
+    return ""

@@ -1,0 +1,120 @@
+"""A text as token windows, all of it: nothing is truncated and no word hides behind an unknown token."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Encoding, Regex, Tokenizer, pre_tokenizers
+
+from data.schema import Span
+from models.normalize import View
+
+# WordPiece turns a word of more than 100 characters, or one with a single unknown character, into one [UNK], which
+# would hide the word from the model. So words are cut where Latin letters meet anything else, and every 64 characters.
+_PIECES: Final = r"[\p{Latin}\p{N}\p{M}]{1,64}|[^\p{Latin}\p{N}\p{M}\s]{1,64}"
+# Tokenizer.encode holds the interpreter lock and encode_batch does not, at the price of a few microseconds.
+_LONG: Final = 2_000
+
+
+class TokenizerError(Exception):
+    """A tokenizer.json that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One run of the model: `ids` is int64 [T] with both special tokens, `span` what it covers of the caller's text."""
+
+    ids: npt.NDArray[np.int64]
+    span: Span
+    view: str
+
+
+@dataclass(frozen=True, slots=True)
+class Windower:
+    """Cuts views into windows of at most `max_length` tokens, a new one every `stride` tokens."""
+
+    tokenizer: Tokenizer
+    max_length: int
+    stride: int
+    start_id: int
+    end_id: int
+    pad_id: int
+
+    @classmethod
+    def load(cls, definition: bytes, *, max_length: int, stride: int) -> Windower:
+        """From the text of a tokenizer.json. Raises TokenizerError where it lacks what BERT-like models need."""
+        tokenizer = load_tokenizer(definition)
+        start_id, end_id, pad_id = (_special(tokenizer, token) for token in ("[CLS]", "[SEP]", "[PAD]"))
+        return cls(tokenizer, max_length, stride, start_id, end_id, pad_id)
+
+    def windows(self, view: View) -> tuple[tuple[Window, ...], int]:
+        """The windows of one view and the view's length in tokens, without special ones.
+
+        A text without tokens has one window of just the special tokens. In a view with `differences`, windows that
+        hold none of them are left out: the main view has shown them already.
+        """
+        encoding = self._encode(view.text)
+        ids = np.asarray(encoding.ids, dtype=np.int64)
+        windows = []
+        for start, end in self.bounds(len(ids)):
+            span = _span(encoding, view, start, end)
+            if view.differences is None or _holds(span, view.differences):
+                content = np.concatenate(([self.start_id], ids[start:end], [self.end_id]))
+                windows.append(Window(content, span, view.name))
+        return tuple(windows), len(ids)
+
+    def bounds(self, tokens: int) -> list[tuple[int, int]]:
+        """Start and end of each window in tokens; the last is moved back so that it is full."""
+        room = self.max_length - 2
+        if tokens <= room:
+            return [(0, tokens)]
+        starts = list(range(0, tokens - room, self.stride))
+        return [(start, start + room) for start in [*starts, tokens - room]]
+
+    def _encode(self, text: str) -> Encoding:
+        if len(text) < _LONG:
+            return self.tokenizer.encode(text, add_special_tokens=False)
+        return self.tokenizer.encode_batch([text], add_special_tokens=False)[0]
+
+
+def load_tokenizer(definition: bytes) -> Tokenizer:
+    """A tokenizer without truncation or padding that cuts long and mixed words; raises TokenizerError.
+
+    Training should tokenise through this too, so that a model learns what it will be shown.
+    """
+    try:
+        tokenizer = Tokenizer.from_buffer(definition)
+    except Exception as error:  # the Rust side raises nothing narrower
+        raise TokenizerError(f"not a tokenizer.json: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    cut = pre_tokenizers.Split(Regex(_PIECES), "isolated")
+    first = tokenizer.pre_tokenizer
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([first, cut] if first else [cut])
+    return tokenizer
+
+
+def _special(tokenizer: Tokenizer, token: str) -> int:
+    if (number := tokenizer.token_to_id(token)) is None:
+        raise TokenizerError(f"the vocabulary lacks {token}")
+    return number
+
+
+def _span(encoding: Encoding, view: View, start: int, end: int) -> Span:
+    if start == end:
+        return Span(0, 0)
+    # The index is in range, so these are never None; `offsets` would build a list for the whole text.
+    first = encoding.token_to_chars(start) or (0, 0)
+    last = encoding.token_to_chars(end - 1) or (0, 1)
+    return Span(view.source_offset(first[0]), view.source_offset(last[1] - 1) + 1)
+
+
+def _holds(span: Span, positions: Sequence[int]) -> bool:
+    """Whether one of the ascending `positions` lies in the span."""
+    index = bisect_left(positions, span.start)
+    return index < len(positions) and positions[index] < span.end
