@@ -3,7 +3,8 @@
 Redis holds one hash, `SHA-256(secret) -> record`. A secret is 256 random bits, so a plain hash is right: there is
 nothing to guess, and a slow password hash would only cost every request its milliseconds. Each worker keeps the
 whole table in memory, so known keys go on working while Redis is away. A marker beside the table changes with it;
-reading the marker twice a second brings a disabled key to every replica within a second.
+reading the marker twice a second brings a disabled key to every replica within a second. The commands are
+`python -m serving.keys create|list|disable`.
 
     KeyRefused
     ├── UnknownKey     no such key
@@ -13,18 +14,24 @@ reading the marker twice a second brings a disabled key to every replica within 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Mapping
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import orjson
 
-from serving.redis_connection import RedisDown
+from serving.embedded_redis import EmbeddedRedisError
+from serving.redis_connection import Connection, RedisDown, RedisError, Script
+from serving.settings import Settings
 
 # One hash tag, so that a change of the table and its marker is one transaction on a Redis Cluster too.
 TABLE: Final = "weir:{keys}:table"
@@ -52,14 +59,6 @@ class DisabledKey(KeyRefused):
 
 class KeysUnavailable(Exception):  # noqa: N818  named like the other unavailabilities
     """Redis is away, so the key can be neither accepted nor refused."""
-
-
-class Redis(Protocol):
-    """What is needed of a Redis client."""
-
-    async def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        """Redis's answer, as redis-py parses it. Raises :class:`RedisDown` when there is none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def new_secret() -> str:
 class KeyTable:
     """The keys in Redis."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Connection) -> None:
         self._redis = redis
 
     async def create(
@@ -124,20 +123,20 @@ class KeyTable:
         cursor = 0
         while True:
             # In steps, because one large HGETALL could outlast the timeout of a single call.
-            cursor, part = await self._redis.execute_command("HSCAN", TABLE, cursor, "COUNT", _SCAN_COUNT)
+            cursor, part = await self._redis.execute("HSCAN", TABLE, cursor, "COUNT", _SCAN_COUNT)
             table.update({hashed.decode(): _key(record) for hashed, record in part.items()})
             if int(cursor) == 0:
                 return table
 
     async def marker(self) -> bytes | None:
         """A value that is another one after every change. Raises :class:`RedisDown`."""
-        marker: bytes | None = await self._redis.execute_command("GET", MARKER)
+        marker: bytes | None = await self._redis.execute("GET", MARKER)
         return marker
 
     async def _put(self, hashed: str, key: Key) -> None:
         # The marker is random instead of counted, so that a Redis that lost its last second cannot repeat one.
         record, marker = orjson.dumps(key), secrets.token_hex(8)
-        await self._redis.execute_command("EVAL", _PUT, 2, TABLE, MARKER, hashed, record, marker)
+        await self._redis.run_script(Script(_PUT), (TABLE, MARKER), (hashed, record, marker))
 
 
 def _key(record: bytes) -> Key:
@@ -217,3 +216,67 @@ class KeyRing:
             self._keys = await self._table.read()
             self._marker = marker
         self._completed = number
+
+
+def _main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m serving.keys", description="Make, list and disable API keys.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create", help="make a key and print it, this once")
+    create.add_argument("--tier", required=True, choices=("authenticated", "internal"))
+    create.add_argument("--name", required=True, help="whose key it is; for people, never shown to callers")
+    create.add_argument("--expires", type=_end_of_life, help="a date (2027-01-31, UTC) or a number of days (90d)")
+    commands.add_parser("list", help="show all keys, without their secrets")
+    disable = commands.add_parser("disable", help="close a key for good, within a second on all replicas")
+    disable.add_argument("id", help="the key's id, as list shows it")
+    options = parser.parse_args(arguments)
+    try:
+        return asyncio.run(_command(options, Settings()))
+    except (RedisError, EmbeddedRedisError) as error:
+        sys.stderr.write(f"Redis cannot be reached: {error}\n")
+        return 1
+
+
+async def _command(options: argparse.Namespace, settings: Settings) -> int:
+    # A person can wait longer for Redis than a request can.
+    async with Connection(settings.redis_url, settings.state_dir, timeout_s=5.0) as redis:
+        table = KeyTable(redis)
+        if options.command == "create":
+            key, secret = await table.create(
+                tier=options.tier, name=options.name, now=time.time(), expires=options.expires
+            )
+            sys.stderr.write(f"{key.id} ({key.tier}): this is the only time that its secret is shown\n")
+            sys.stdout.write(f"{secret}\n")
+        elif options.command == "list":
+            for key in sorted((await table.read()).values(), key=lambda key: key.created):
+                sys.stdout.write(f"{_line(key, time.time())}\n")
+        else:
+            try:
+                key = await table.disable(options.id)
+            except KeyError:
+                sys.stderr.write(f"there is no key {options.id}\n")
+                return 1
+            sys.stderr.write(f"{key.id} is disabled\n")
+    return 0
+
+
+def _end_of_life(text: str) -> float:
+    if text.endswith("d") and text[:-1].isdecimal():
+        return time.time() + int(text[:-1]) * 86_400
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected 2027-01-31 or 90d, got {text!r}") from None
+
+
+def _line(key: Key, now: float) -> str:
+    state = "disabled" if key.disabled else "active" if key.usable(now) else "expired"
+    expires = "never" if key.expires is None else _day(key.expires)
+    return f"{key.id}  {key.tier:13}  {state:8}  created {_day(key.created)}  expires {expires:10}  {key.name}"
+
+
+def _day(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).date().isoformat()
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

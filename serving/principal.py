@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from serving.errors import CannotJudge, InvalidRequest, Unauthenticated
-from serving.keys import Key, KeyRefused, KeyRing, KeysUnavailable, Redis
-from serving.redis_connection import RedisDown
+from serving.keys import Key, KeyRefused, KeyRing, KeysUnavailable
+from serving.redis_connection import Connection, RedisDown
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -60,7 +60,7 @@ class Identity:
     def __init__(
         self,
         ring: KeyRing,
-        redis: Redis,
+        redis: Connection,
         *,
         trusted_proxies: Sequence[Network],
         address_secret: bytes | None,
@@ -117,10 +117,10 @@ class Identity:
         return address_id(address, self._address_secret)
 
 
-async def shared_address_secret(redis: Redis) -> bytes:
+async def shared_address_secret(redis: Connection) -> bytes:
     """The installation's secret for hashing addresses, made by the first to ask. Raises :class:`RedisDown`."""
-    await redis.execute_command("SET", ADDRESS_SECRET, secrets.token_bytes(32), "NX")
-    secret: bytes = await redis.execute_command("GET", ADDRESS_SECRET)
+    await redis.execute("SET", ADDRESS_SECRET, secrets.token_bytes(32), "NX")
+    secret: bytes = await redis.execute("GET", ADDRESS_SECRET)
     return secret
 
 
