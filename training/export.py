@@ -81,7 +81,7 @@ def score_validation(bundle: Path, validation: Dataset, threads: int = 2) -> Sco
 
 def _strongest(classifier: Classifier, text: str) -> tuple[Floats, int]:
     prepared = classifier.prepare(text)
-    return classifier.run(prepared.windows).logits.max(0).astype(np.float64), prepared.window_count
+    return classifier.run(prepared.windows).logits.max(0).astype(np.float64), prepared.main_windows
 
 
 def _parity(
