@@ -1,0 +1,131 @@
+"""Measure a model as it is served, on any labelled texts.
+
+    python -m training.evaluate --bundle production --data ../shared/data/eval \
+        --scores var/eval/scores.parquet --report var/eval/report.json --html var/eval/report.html
+
+Texts go through `models.classifier`, the path that answers requests, so the figure reported is the figure
+served. Nothing is tuned here: thresholds at a false-positive rate are read off the test data to compare
+models, the served ones come from the bundle. `--from-scores` makes the report again without the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+
+from models.bundle import BundleError, load_bundle
+from models.classifier import Classifier
+from models.registry import resolve
+from training.benchmarks import build_report
+from training.measure import Figures, Sampling
+from training.metrics import load_metrics
+from training.report import render_page, summary
+from training.rows import (
+    RowsError,
+    ScoredRows,
+    ScoringFacts,
+    join_scores,
+    read_rows,
+    read_scores,
+    sample_rows,
+    served_thresholds,
+    write_scores,
+)
+from training.scoring import Progress, score_texts, usable_cores
+
+_CACHE = Path("var/cache/evaluate")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Score, measure, write; exit status 2 if the bundle or the data cannot be used."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parse(given)
+    try:
+        rows = read_scores(arguments.from_scores) if arguments.from_scores else _score(arguments)
+    except (RowsError, BundleError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 2
+    if arguments.scores:
+        write_scores(rows, arguments.scores)
+    print("measuring", file=sys.stderr)
+    report = _facts(rows.facts, given) | build_report(
+        rows, load_metrics(_CACHE), Sampling(arguments.replicates, arguments.seed)
+    )
+    if arguments.report:
+        _write(arguments.report, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    if arguments.html:
+        _write(arguments.html, render_page(report, rows))
+    print(summary(report))
+    return 0
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description="Measure a model as it is served.")
+    parser.add_argument("--bundle", default="production", help="name in the store, or a folder (default: production)")
+    parser.add_argument("--store", type=Path, default=Path("models/store"), help="where bundle names are looked up")
+    parser.add_argument("--data", type=Path, nargs="+", default=[], help="parquet files, or folders of them")
+    parser.add_argument("--scores", type=Path, help="write one row of scores per text here (parquet)")
+    parser.add_argument("--report", type=Path, help="write the figures here (JSON)")
+    parser.add_argument("--html", type=Path, help="write a page with plots here")
+    parser.add_argument("--from-scores", type=Path, help="report on scores written before, without the model")
+    parser.add_argument("--limit", type=int, help="at most so many rows of each set and kind")
+    parser.add_argument("--seed", type=int, default=5, help="which rows --limit draws, and the intervals' seed")
+    parser.add_argument(
+        "--point", action="append", default=[], metavar="NAME or CATEGORY=NAME",
+        help="operating point that is served (default: fpr_1%% for every category); may be given again",
+    )  # fmt: skip
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="threads (default: all cores)")
+    parser.add_argument("--replicates", type=int, default=300, help="bootstrap replicates of the intervals")
+    arguments = parser.parse_args(argv)
+    if bool(arguments.data) == bool(arguments.from_scores):
+        parser.error("give either --data or --from-scores")
+    return arguments
+
+
+def _score(arguments: argparse.Namespace) -> ScoredRows:
+    bundle = load_bundle(resolve(arguments.bundle, root=arguments.store))
+    names, thresholds = served_thresholds(bundle.manifest.operating_points, *_points(arguments.point))
+    facts = ScoringFacts(bundle.manifest.version, bundle.manifest.commit, bundle.manifest.data_hash, names, thresholds)
+    rows = read_rows(arguments.data)
+    if arguments.limit is not None:
+        rows = rows.select(sample_rows(list(rows["source"]), list(rows["kind"]), arguments.limit, arguments.seed))
+    return _judge(Classifier.load(bundle, threads=1), rows, facts, arguments.workers)
+
+
+def _judge(classifier: Classifier, rows: datasets.Dataset, facts: ScoringFacts, workers: int) -> ScoredRows:
+    found = score_texts(classifier, list(rows["text"]), workers=workers, progress=Progress(len(rows)))
+    return join_scores(rows, found.scores, found.tokens, found.windows, facts)
+
+
+def _points(given: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Default point and those of single categories, from `NAME` and `CATEGORY=NAME`."""
+    overrides = dict(item.split("=", 1) for item in given if "=" in item)
+    defaults = [item for item in given if "=" not in item]
+    return (defaults[-1] if defaults else "fpr_1%"), overrides
+
+
+def _facts(facts: ScoringFacts, argv: Sequence[str]) -> Figures:
+    return {
+        "schema": 1,
+        "command": f"python -m training.evaluate {shlex.join(argv)}",
+        "bundle": facts.bundle,
+        "commit": facts.commit,
+        "data_hash": facts.data_hash,
+        "points": dict(facts.points),
+        "thresholds": dict(facts.thresholds),
+    }
+
+
+def _write(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
