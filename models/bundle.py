@@ -140,18 +140,22 @@ def write_bundle(directory: Path, *, manifest_fields: Mapping[str, object], file
     manifest = _checked(
         MANIFEST, lambda: _adapter().validate_python({**manifest_fields, "format": FORMAT, "files": hashes})
     )
+    write_folder(directory, {**contents, MANIFEST: _adapter().dump_json(manifest, indent=2) + b"\n"})
+    return directory
+
+
+def write_folder(directory: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files in the order given under a temporary name and rename the whole to `directory`, all or nothing."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
         for name, content in contents.items():
             write_durably(temporary / name, content)
-        write_durably(temporary / MANIFEST, _adapter().dump_json(manifest, indent=2) + b"\n")
         temporary.chmod(0o755)
         temporary.rename(directory)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return directory
 
 
 def load_bundle(directory: Path) -> Bundle:
