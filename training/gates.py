@@ -1,0 +1,160 @@
+"""Gates that a model must pass before it goes further. The first: an exported graph decides as its original does.
+
+A small mean difference of scores is not enough, because decisions are made at thresholds: what counts is how many
+texts change sides, at every operating point and for every category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from data.schema import CATEGORIES
+from training.metrics.curves import FloatArray, area_under_roc, draw_curve
+
+
+class GateError(Exception):
+    """A model is refused; the message names every figure beyond its limit, with both numbers."""
+
+
+@dataclass(frozen=True)
+class ParityLimits:
+    """The most that a candidate may differ from its reference, in calibrated scores (0..1).
+
+    `max_difference` and `mean_difference` are over texts, per category; `flips` is the share of texts whose decision
+    changes, per category and point; `auc_drop` is per category.
+    """
+
+    max_difference: float
+    mean_difference: float
+    flips: float
+    auc_drop: float
+
+
+# fp32: the same arithmetic in another library, so only rounding may differ. int8: weights are rounded, so single
+# texts may move far; decisions may not, beyond 1 text in 100.
+LIMITS: Final[Mapping[str, ParityLimits]] = {
+    "fp32": ParityLimits(max_difference=1e-3, mean_difference=1e-4, flips=0.002, auc_drop=0.0005),
+    "int8": ParityLimits(max_difference=0.5, mean_difference=0.02, flips=0.01, auc_drop=0.005),
+}
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """What was compared and found, the worst category of each; `flips` by point, then category.
+
+    `auc_drop` is None where no labels were given or no category has both classes.
+    """
+
+    texts: int
+    max_difference: float
+    mean_difference: float
+    worst_category: str
+    flips: Mapping[str, Mapping[str, float]]
+    auc_drop: float | None
+    limits: ParityLimits
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON can hold it."""
+        return asdict(self)
+
+    def failures(self) -> list[str]:
+        """Every figure beyond its limit, in words; empty if the candidate may pass."""
+        limits, found = self.limits, []
+        if self.max_difference > limits.max_difference:
+            found.append(
+                _beyond(f"largest score difference ({self.worst_category})", self.max_difference, limits.max_difference)
+            )
+        if self.mean_difference > limits.mean_difference:
+            found.append(_beyond("mean score difference", self.mean_difference, limits.mean_difference))
+        found += [
+            _beyond(f"share of flipped decisions for {category} at {point}", flips, limits.flips)
+            for point, by_category in self.flips.items()
+            for category, flips in by_category.items()
+            if flips > limits.flips
+        ]
+        if self.auc_drop is not None and self.auc_drop > limits.auc_drop:
+            found.append(_beyond("drop of AUC", self.auc_drop, limits.auc_drop))
+        return found
+
+
+def check_parity(
+    reference: npt.ArrayLike,
+    candidate: npt.ArrayLike,
+    thresholds: Mapping[str, Sequence[float]],
+    limits: ParityLimits | Literal["fp32", "int8"],
+    targets: npt.ArrayLike | None = None,
+) -> ParityReport:
+    """Compare calibrated scores [n, 7] of the same texts; raises GateError if `candidate` is beyond `limits`.
+
+    `thresholds` gives for each operating point seven numbers in the order of CATEGORIES. With `targets` [n, 7]
+    (1, 0, NaN unknown) the loss of AUC is checked too. Scores that are no numbers are refused as well: a gate
+    that cannot judge is shut.
+    """
+    before, after = np.asarray(reference, dtype=np.float64), np.asarray(candidate, dtype=np.float64)
+    allowed = LIMITS[limits] if isinstance(limits, str) else limits
+    _check_comparable(before, after, thresholds)
+    report = _compare(before, after, thresholds, allowed, targets)
+    if failures := report.failures():
+        raise GateError(f"parity over {report.texts} texts: {'; '.join(failures)}")
+    return report
+
+
+def _check_comparable(before: FloatArray, after: FloatArray, thresholds: Mapping[str, Sequence[float]]) -> None:
+    if before.shape != after.shape or before.ndim != 2 or before.shape[1] != len(CATEGORIES):
+        raise GateError(f"scores of shapes {before.shape} and {after.shape}, both must be [texts, {len(CATEGORIES)}]")
+    if len(before) == 0:
+        raise GateError("no text to compare")
+    for name, scores in (("reference", before), ("candidate", after)):
+        if not np.isfinite(scores).all():
+            raise GateError(f"{name}: {int((~np.isfinite(scores)).sum())} scores are not finite numbers")
+    for point, values in thresholds.items():
+        if len(values) != len(CATEGORIES):
+            raise GateError(f"{point} has {len(values)} thresholds for {len(CATEGORIES)} categories")
+
+
+def _compare(
+    before: FloatArray,
+    after: FloatArray,
+    thresholds: Mapping[str, Sequence[float]],
+    limits: ParityLimits,
+    targets: npt.ArrayLike | None,
+) -> ParityReport:
+    difference = np.abs(before - after)
+    flips = {
+        point: _by_category(np.mean((before >= np.asarray(values)) != (after >= np.asarray(values)), axis=0))
+        for point, values in thresholds.items()
+    }
+    return ParityReport(
+        texts=len(before),
+        max_difference=float(difference.max()),
+        mean_difference=float(difference.mean(axis=0).max()),
+        worst_category=CATEGORIES[int(difference.max(axis=0).argmax())].value,
+        flips=flips,
+        auc_drop=None if targets is None else _auc_drop(before, after, np.asarray(targets, dtype=np.float64)),
+        limits=limits,
+    )
+
+
+def _auc_drop(before: FloatArray, after: FloatArray, targets: FloatArray) -> float | None:
+    """The largest loss over the categories that have both classes; a gain counts as a negative loss."""
+    drops = []
+    for column in range(before.shape[1]):
+        known = ~np.isnan(targets[:, column])
+        positive = targets[known, column] == 1
+        if positive.any() and not positive.all():
+            was, now = (float(area_under_roc(draw_curve(s[known, column], positive))) for s in (before, after))
+            drops.append(was - now)
+    return max(drops, default=None)
+
+
+def _by_category(shares: FloatArray) -> dict[str, float]:
+    return {category.value: float(share) for category, share in zip(CATEGORIES, shares, strict=True)}
+
+
+def _beyond(what: str, value: float, limit: float) -> str:
+    return f"{what} {value:.4g}, limit {limit:.4g}"
