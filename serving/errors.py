@@ -39,8 +39,7 @@ IANA: Final = "https://iana.org/assignments/http-problem-types#"
 OWN: Final = "urn:weir:problem:"
 
 
-
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818  what RFC 9457 calls it; many are no errors of ours
     """An answer other than a decision; the base of the tree above.
 
     `detail` is one sentence for a person. `headers` are added to the response, `extra` to its body.
@@ -73,7 +72,7 @@ class Problem(Exception):
         }
 
     def to_response(self) -> Response:
-        """This problem as an HTTP response."""
+        """The problem as an HTTP response."""
         headers = {"Cache-Control": "no-store", **self.headers}
         return Response(orjson.dumps(self.body()), self.status, headers=headers, media_type=MEDIA_TYPE)
 

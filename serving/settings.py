@@ -39,7 +39,7 @@ class Settings(BaseSettings):
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="threads that run the model"
     )
     queue_tokens: int = Field(
-        default=65_536, ge=512, description="tokens that may wait for the model; over it: 503 at once"
+        default=131_072, ge=512, description="tokens that may wait for the model; over it: 503 at once"
     )
     predict_timeout_s: float = Field(default=10.0, gt=0, le=25, description="deadline of one request's judgement")
     max_body_bytes: int = Field(default=1_048_576, ge=1_024, description="largest request body")

@@ -1,0 +1,136 @@
+"""The composition root: builds everything once, passes it down, and closes it in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from models.bundle import Bundle
+from models.classifier import Classifier
+from serving import logs
+from serving.event_log import EventLog
+from serving.gateway import Gateway
+from serving.keys import KeyRing, KeyTable
+from serving.metrics import Metrics
+from serving.model_slot import ModelSlot
+from serving.policy import load_policy
+from serving.principal import Identity
+from serving.ratelimit.limiter import RateLimiter
+from serving.ratelimit.redis import RedisStorage
+from serving.ratelimit.storage import LocalStorage
+from serving.redis_connection import Connection
+from serving.scheduler import Scheduler
+from serving.settings import Settings
+from serving.status import PROGRAM_VERSION
+
+log = logging.getLogger("weir.service")
+
+
+def new_id(kind: str) -> str:
+    """A fresh id such as `evt_…`: sorts by time, and 80 random bits tell apart what the same millisecond made."""
+    return f"{kind}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """The running service. A bundle that cannot be loaded leaves it not ready; a bad policy ends the start."""
+    logs.configure(settings.log_level)
+    metrics = Metrics()
+    metrics.build.info({"version": PROGRAM_VERSION})
+    policy = load_policy(settings.policy_path)
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(_connection(settings, metrics))
+        scheduler = Scheduler(
+            threads=settings.inference_threads,
+            queue_tokens=settings.queue_tokens,
+            on_failure=lambda reason: metrics.failures.labels(reason).inc(),
+        )
+        stack.callback(scheduler.close)
+        slot = ModelSlot(
+            policy,
+            lambda bundle: _classifier(bundle, settings),
+            on_load=lambda result: metrics.model_loads.labels(result).inc(),
+        )
+        gateway = Gateway(
+            settings=settings,
+            metrics=metrics,
+            policy=policy,
+            connection=connection,
+            identity=await _identity(stack, settings, metrics, connection),
+            limiter=_limiter(settings, metrics, connection),
+            slot=slot,
+            scheduler=scheduler,
+            event_log=EventLog(connection, settings),
+            new_id=new_id,
+        )
+        await asyncio.to_thread(slot.load, settings.bundle, Path(settings.store))
+        if slot.current is not None:
+            metrics.model.info({"version": slot.current.version, "provider": slot.current.classifier.provider})
+        _settle_memory()
+        log.info(
+            "weir is up",
+            extra={
+                "ready": slot.current is not None,
+                "problem": slot.problem,
+                "redis": connection.state.name,
+                "redis_state": connection.state.state,
+            },
+        )
+        yield gateway
+        await gateway.finish()
+
+
+@asynccontextmanager
+async def _connection(settings: Settings, metrics: Metrics) -> AsyncIterator[Connection]:
+    metrics.redis_up.set(1)
+
+    def on_breaker(state: str) -> None:
+        metrics.breaker_open.set(state == "open")
+        metrics.redis_up.set(state != "open")
+
+    connection = Connection(
+        settings.redis_url, settings.state_dir, timeout_s=settings.redis_timeout_s, on_breaker=on_breaker
+    )
+    async with connection:
+        yield connection
+
+
+async def _identity(stack: AsyncExitStack, settings: Settings, metrics: Metrics, connection: Connection) -> Identity:
+    ring = KeyRing(KeyTable(connection), clock=time.time)
+    polling = asyncio.create_task(ring.run(), name="keys")
+    stack.callback(polling.cancel)
+    secret = settings.address_hash_secret
+    return Identity(
+        ring,
+        connection,
+        trusted_proxies=settings.trusted_proxies,
+        address_secret=None if secret is None else secret.get_secret_value().encode(),
+        on_ignored=lambda header: metrics.degraded.labels(f"ignored-{header}").inc(),
+    )
+
+
+def _limiter(settings: Settings, metrics: Metrics, connection: Connection) -> RateLimiter:
+    return RateLimiter(
+        RedisStorage(connection),
+        LocalStorage(lambda: time.monotonic_ns() // 1000),
+        replicas=settings.replicas,
+        on_degraded=lambda choice: metrics.degraded.labels(f"limits-{choice}").inc(),
+    )
+
+
+def _classifier(bundle: Bundle, settings: Settings) -> Classifier:
+    # Parallel over windows by the scheduler's threads; one more thread in each run would only fight them.
+    return Classifier.load(bundle, threads=1, provider=settings.provider)
+
+
+def _settle_memory() -> None:
+    """Take what lives as long as the process out of the garbage collector's sight; measured: p99 70 ms -> 3 ms."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -1,0 +1,222 @@
+"""The body of `POST /classify` and its answer.
+
+Validation errors carry the field and the rule, never the value: what a caller sent must not come back in an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from data.schema import CATEGORIES, Action, Category, Decision, Direction, Prediction
+from serving.errors import InvalidRequest, NotJson
+
+# Ids are written to logs and headers, so only what is harmless there is taken.
+RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:\-]{1,128}$")]
+UserId = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,256}$")]
+PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._\-]{1,64}$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+
+
+class Message(BaseModel):
+    """One message of a conversation, in OpenAI's shape; fields that are not judged are ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    role: Role
+    content: str | list[dict[str, Any]] | None = Field(
+        default=None, description="a string, or a list of `{type: text, text}` parts, which are joined by new lines"
+    )
+
+    def text(self) -> str:
+        """What of this message is judged. Raises PydanticCustomError for a part that is not text."""
+        content = self.content
+        parts = [content] if isinstance(content, str) else [_part_text(part) for part in content or ()]
+        text = "\n".join(parts)
+        if not text:
+            raise PydanticCustomError("no_text", "the last message has no text")
+        return text
+
+
+def _part_text(part: Mapping[str, Any]) -> str:
+    text = part.get("text")
+    if part.get("type") not in ("text", "input_text", "output_text") or not isinstance(text, str):
+        raise PydanticCustomError("unsupported_content_part", "only text parts can be judged")
+    return text
+
+
+class ClassifyRequest(BaseModel):
+    """Exactly one of `text`, `texts` and `messages`; a null field counts as absent."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: Text | None = Field(default=None, description="one text")
+    texts: Annotated[list[Text], Field(min_length=1)] | None = Field(default=None, description="several texts")
+    messages: Annotated[list[Message], Field(min_length=1)] | None = Field(
+        default=None, description="a conversation, of which the last message is judged"
+    )
+    direction: Literal["input", "output"] | None = Field(
+        default=None, description="to the model or from it; default: input, or what the last message's role says"
+    )
+    user: UserId | None = Field(default=None, description="the end user's id, opaque to Weir")
+    policy: PolicyName | None = Field(default=None, description="rule set to decide by; default: the tier's")
+    request_id: RequestId | None = Field(default=None, description="comes back in X-Request-ID and in the event")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        given = sum(field is not None for field in (self.text, self.texts, self.messages))
+        if given != 1:
+            raise PydanticCustomError("exactly_one", "give exactly one of text, texts and messages")
+        if self.messages is not None:
+            self.messages[-1].text()
+        return self
+
+    def judged_texts(self) -> list[str]:
+        """The texts to judge, in the order of the answer."""
+        if self.texts is not None:
+            return self.texts
+        if self.messages is not None:
+            return [self.messages[-1].text()]
+        return [self.text or ""]
+
+    def judged_direction(self) -> Direction:
+        """Which way the texts travel."""
+        if self.direction is not None:
+            return Direction(self.direction)
+        if self.messages is not None and self.messages[-1].role == "assistant":
+            return Direction.OUTPUT
+        return Direction.INPUT
+
+
+def parse(body: bytes) -> ClassifyRequest:
+    """Read a body. Raises NotJson, or InvalidRequest with field and rule."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # The decoder's message names a position and a rule; error.doc would be the body itself.
+        detail = "The body is empty." if not body else f"Not JSON in UTF-8: {error.msg} at character {error.pos}."
+        raise NotJson(detail) from None
+    try:
+        return ClassifyRequest.model_validate(document)
+    except ValidationError as error:
+        raise InvalidRequest(extra={"errors": field_errors(error)}) from None
+
+
+def field_errors(error: ValidationError) -> list[dict[str, str]]:
+    """Field path and rule of each error: at most 20, without the value, and without keys that we do not know."""
+    found = []
+    for item in error.errors(include_input=False, include_url=False, include_context=False)[:20]:
+        unknown = item["type"] == "extra_forbidden"
+        path = [str(part) for part in (item["loc"][:-1] if unknown else item["loc"])]
+        found.append({"field": ".".join(path) or "(body)", "rule": item["type"], "detail": item["msg"]})
+    return found
+
+
+class ReasonBody(BaseModel):
+    """Why the action is not a plain allow; `start` and `end` are code points of the caller's text, end exclusive."""
+
+    kind: Literal["classifier", "rule", "pii", "anomaly"]
+    category: str
+    score: float
+    start: int
+    end: int
+    detail: str
+
+
+class CoverageBody(BaseModel):
+    """How much of the text the model read."""
+
+    tokens: int
+    scanned: int
+    windows: int
+    complete: bool
+
+
+class AnomalyBody(BaseModel):
+    """How unusual the caller's traffic is, and by how much its limits are lowered for it."""
+
+    score: float
+    limit_factor: float
+
+
+class TimingsBody(BaseModel):
+    """Milliseconds in each stage; `total` is from the first byte of the request to the decision."""
+
+    limit: float
+    queue: float
+    model: float
+    total: float
+
+
+class ClassifyResult(BaseModel):
+    """The judgement of one text."""
+
+    id: str
+    action: Action
+    flagged: bool
+    block: bool
+    block_message: str | None
+    categories: dict[Category, bool]
+    scores: dict[Category, float]
+    reasons: list[ReasonBody]
+    coverage: CoverageBody
+    anomaly: AnomalyBody
+    redacted_text: str | None
+    model_version: str
+    policy_version: str
+    timings_ms: TimingsBody
+
+
+class ClassifyResults(BaseModel):
+    """The judgements of `texts`, in their order."""
+
+    results: list[ClassifyResult]
+
+
+def result_body(
+    event_id: str,
+    prediction: Prediction,
+    decision: Decision,
+    *,
+    anomaly: float,
+    limit_factor: float,
+    timings_ms: Mapping[str, float],
+) -> dict[str, object]:
+    """One judgement, in the field order of the contract; `block` and `block_message` let Kong use it without Lua."""
+    coverage = prediction.coverage
+    return {
+        "id": event_id,
+        "action": decision.action.value,
+        "flagged": decision.flagged,
+        "block": decision.action is Action.BLOCK,
+        "block_message": decision.block_message,
+        "categories": {category.value: decision.categories[category] for category in CATEGORIES},
+        "scores": {category.value: round(float(prediction.scores[category]), 6) for category in CATEGORIES},
+        "reasons": [
+            {
+                "kind": reason.kind,
+                "category": reason.category,
+                "score": round(float(reason.score), 6),
+                "start": reason.start,
+                "end": reason.end,
+                "detail": reason.detail,
+            }
+            for reason in decision.reasons
+        ],
+        "coverage": {
+            "tokens": coverage.tokens,
+            "scanned": coverage.scanned,
+            "windows": coverage.windows,
+            "complete": coverage.complete,
+        },
+        "anomaly": {"score": anomaly, "limit_factor": limit_factor},
+        "redacted_text": decision.redacted_text,
+        "model_version": prediction.model_version,
+        "policy_version": decision.policy_version,
+        "timings_ms": {name: round(value, 3) for name, value in timings_ms.items()},
+    }

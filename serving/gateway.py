@@ -1,0 +1,235 @@
+"""One request's way through the service: identify, limit while preparing, judge, decide, remember."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+
+from data.schema import Decision, Direction, Event
+from models.classifier import Prepared
+from serving import admission
+from serving.body import wait_for_disconnect
+from serving.contracts.classify import ClassifyRequest, result_body
+from serving.errors import InvalidRequest, ModelUnavailable, Overloaded, TooLarge
+from serving.event_log import EventLog
+from serving.metrics import Metrics
+from serving.model_slot import Live, ModelSlot
+from serving.policy import Policy, PolicyNotAllowed, Tier
+from serving.principal import Caller, Identity
+from serving.ratelimit.limiter import RateLimiter
+from serving.ratelimit.limits import Admission
+from serving.redis_connection import Connection
+from serving.scheduler import Judged, Scheduler
+from serving.settings import Settings
+
+INLINE_CHARACTERS: Final = 2_000  # preparing this much takes about a millisecond; more goes to a thread
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: the JSON document and the headers."""
+
+    body: Mapping[str, object]
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What the texts of one request have in common."""
+
+    caller: Caller
+    tier: Tier
+    asked: ClassifyRequest
+    direction: Direction
+    limit_factor: float
+    limit_s: float
+    total_s: float
+
+    def event(self, event_id: str, now: float, judged: Judged, decision: Decision) -> Event:
+        """What is remembered of one text; without the text, which the tier's `log_text` decides about."""
+        prediction = judged.prediction
+        seconds = {
+            "limit": self.limit_s,
+            "queue": judged.queue_s,
+            "model": judged.model_s,
+            "total": self.total_s,
+        }
+        return Event(
+            id=event_id,
+            time=now,
+            request_id=self.asked.request_id,
+            principal=self.caller.principal,
+            tier=self.caller.tier,
+            address=self.caller.address,
+            user=self.asked.user,
+            direction=self.direction,
+            action=decision.action,
+            categories=tuple(category for category, found in decision.categories.items() if found),
+            scores=prediction.scores,
+            reasons=decision.reasons,
+            coverage=prediction.coverage,
+            changes=prediction.changes,
+            anomaly=0.0,
+            limit_factor=self.limit_factor,
+            model_version=prediction.model_version,
+            policy=decision.policy,
+            policy_version=decision.policy_version,
+            timings_ms={stage: value * 1000 for stage, value in seconds.items()},
+        )
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Everything that answering takes, built once by `serving.composition` and the same for every request."""
+
+    settings: Settings
+    metrics: Metrics
+    policy: Policy
+    connection: Connection
+    identity: Identity
+    limiter: RateLimiter
+    slot: ModelSlot
+    scheduler: Scheduler
+    event_log: EventLog
+    new_id: Callable[[str], str]
+    now: Callable[[], float] = time.time
+    _afterwards: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def classify(self, request: Request, asked: ClassifyRequest, started: float) -> Answer:
+        """Judge the texts of one request and decide. `started` is when it arrived, on `time.perf_counter`.
+
+        Raises a Problem for every answer that is not a judgement, and ClientDisconnect when the caller left.
+        """
+        live = self.slot.current
+        if live is None:
+            raise ModelUnavailable
+        caller = await self.identity.identify(request.headers, request.client.host if request.client else None)
+        tier = live.policy.policy.tier(caller.tier)
+        texts = asked.judged_texts()
+        rule_set = _chosen_policy(tier, asked.policy)
+        _check_size(tier, texts)
+        lease = self.new_id("lea")
+        charging = asyncio.create_task(self._charge(caller, tier, texts, lease))
+        try:
+            await asyncio.sleep(0)  # lets the call to Redis leave before the tokeniser takes the thread
+            prepared, prepare_s = await self._prepare(live, texts)
+            granted, limit_s = await charging
+            admission.require(granted, tier, self.metrics)
+            judged = await self._judge(request, live, prepared)
+        finally:
+            self._after(self._release(caller, lease, charging))
+        total_s = time.perf_counter() - started
+        self._observe(judged, limit_s, prepare_s, total_s)
+        asking = _Asking(caller, tier, asked, asked.judged_direction(), granted.factor, limit_s, total_s)
+        results = [self._decide(live, asking, rule_set, text, each) for text, each in zip(texts, judged, strict=True)]
+        headers = admission.headers(granted)
+        if asked.request_id is not None:
+            headers["X-Request-ID"] = asked.request_id
+        return Answer(results[0] if asked.texts is None else {"results": results}, headers)
+
+    def refresh_gauges(self) -> None:
+        """Bring the gauges up to date that nobody pushes."""
+        self.metrics.queue_tokens.set(self.scheduler.queued_tokens)
+        self.metrics.queue_capacity.set(self.scheduler.capacity_tokens)
+        self.metrics.ready.set(self.slot.current is not None)
+
+    async def finish(self) -> None:
+        """Wait for what still runs after its answer."""
+        while self._afterwards:
+            await asyncio.gather(*self._afterwards, return_exceptions=True)
+
+    async def _charge(self, caller: Caller, tier: Tier, texts: Sequence[str], lease: str) -> tuple[Admission, float]:
+        begun = time.perf_counter()
+        granted = await self.limiter.hit(
+            caller.principal,
+            admission.limits(tier),
+            admission.costs(texts),
+            concurrent=tier.limits.concurrent,
+            lease_id=lease,
+            on_redis_down=tier.on_redis_down,
+        )
+        return granted, time.perf_counter() - begun
+
+    async def _prepare(self, live: Live, texts: Sequence[str]) -> tuple[list[Prepared], float]:
+        begun = time.perf_counter()
+        if sum(map(len, texts)) <= INLINE_CHARACTERS:
+            prepared = [live.classifier.prepare(text) for text in texts]
+        else:
+            prepared = await asyncio.to_thread(lambda: [live.classifier.prepare(text) for text in texts])
+        return prepared, time.perf_counter() - begun
+
+    async def _judge(self, request: Request, live: Live, prepared: Sequence[Prepared]) -> list[Judged]:
+        """Judge, but stop as soon as nobody waits for the answer."""
+        judging = asyncio.create_task(self.scheduler.judge(live.classifier, prepared, self.settings.predict_timeout_s))
+        leaving = asyncio.create_task(wait_for_disconnect(request))
+        try:
+            await asyncio.wait((judging, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not judging.done():
+                raise ClientDisconnect
+            return judging.result()
+        except Overloaded:
+            self.metrics.overloaded.inc()
+            raise
+        finally:
+            leaving.cancel()
+            judging.cancel()
+
+    async def _release(self, caller: Caller, lease: str, charging: asyncio.Task[tuple[Admission, float]]) -> None:
+        granted, _ = await charging
+        if granted.allowed:
+            await self.limiter.release(caller.principal, lease)
+
+    def _after(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._afterwards.add(task)
+        task.add_done_callback(self._afterwards.discard)
+
+    def _decide(self, live: Live, asking: _Asking, rule_set: str, text: str, judged: Judged) -> dict[str, object]:
+        """Decide about one judged text, remember it, and write the result."""
+        prediction = judged.prediction
+        decision = live.policy.decide(prediction, asking.tier, asking.direction, rule_set)
+        event = asking.event(self.new_id("evt"), self.now(), judged, decision)
+        self.event_log.record(event, tier=asking.tier, text=text, embedding=prediction.embedding)
+        self.metrics.decisions.labels(event.action.value, event.direction.value, event.tier).inc()
+        for category in event.categories:
+            self.metrics.category_hits.labels(category.value, event.direction.value).inc()
+        return result_body(
+            event.id,
+            prediction,
+            decision,
+            anomaly=event.anomaly,
+            limit_factor=event.limit_factor,
+            timings_ms=event.timings_ms,
+        )
+
+    def _observe(self, judged: Sequence[Judged], limit_s: float, prepare_s: float, total_s: float) -> None:
+        self.metrics.observe_stages((("limit", limit_s), ("prepare", prepare_s), ("total", total_s)))
+        for each in judged:
+            coverage = each.prediction.coverage
+            self.metrics.observe_stages((("queue", each.queue_s), ("model", each.model_s)))
+            self.metrics.tokens.inc(coverage.scanned)
+            self.metrics.windows.inc(coverage.windows)
+            if not coverage.complete:
+                self.metrics.incomplete.inc()
+
+
+def _chosen_policy(tier: Tier, requested: str | None) -> str:
+    try:
+        return tier.choose(requested)
+    except PolicyNotAllowed as error:
+        allowed = ", ".join(error.allowed)
+        problem = {"field": "policy", "rule": "unknown_policy", "detail": f"this tier may use: {allowed}"}
+        raise InvalidRequest(extra={"errors": [problem]}) from None
+
+
+def _check_size(tier: Tier, texts: Sequence[str]) -> None:
+    limits = tier.limits
+    if len(texts) > limits.max_texts:
+        raise TooLarge(f"The tier {tier.name} may send {limits.max_texts} texts in one request.")
+    if sum(map(len, texts)) > limits.max_characters:
+        raise TooLarge(f"The tier {tier.name} may send {limits.max_characters} characters in one request.")
