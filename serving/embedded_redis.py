@@ -21,6 +21,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 LONGEST_SOCKET_PATH: Final = 107  # bytes in sockaddr_un.sun_path, without its NUL
 MAX_MEMORY: Final = "256mb"
@@ -52,7 +53,7 @@ class EmbeddedRedis:
     @property
     def url(self) -> str:
         """Where the server listens, as redis-py reads it."""
-        return f"unix://{self._socket}"
+        return f"unix://{quote(str(self._socket))}"
 
     @property
     def pid(self) -> int | None:

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,21 +39,10 @@ T = TypeVar("T")
 FAILURES_TO_OPEN: Final = 3
 PROBE_EVERY_S: Final = 0.1
 GRACE_S: Final = 0.005
+CONNECT_PATIENCE_S: Final = 0.3
 START_PATIENCE_S: Final = 15.0
-# Answers that are about the server's state and not about our command.
-_UNWELL: Final = (
-    "LOADING",
-    "READONLY",
-    "OOM",
-    "MISCONF",
-    "NOREPLICAS",
-    "BUSY",
-    "CLUSTERDOWN",
-    "MASTERDOWN",
-    "TRYAGAIN",
-    "NOAUTH",
-    "UNBLOCKED",
-)
+# Answers that are about the server's state and not about our command. Inside a script they come as "... -OOM ...".
+_UNWELL: Final = re.compile(r"(^|-)(LOADING|READONLY|OOM|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b")
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +107,7 @@ class Connection:
         self._failures = 0
         self._open = False
         self._free = asyncio.Semaphore(max_connections)
-        self._redis = _client(self.url, max_connections)
+        self._redis = _client(self.url, max_connections + 1)  # one more for the probe
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -136,8 +126,11 @@ class Connection:
         Raises :class:`EmbeddedRedisError`.
         """
         if self._embedded:
-            self._embedded.ensure()
-            await self._until_embedded_answers(self._embedded)
+            try:
+                await self._until_embedded_answers(self._embedded)
+            except BaseException:
+                self._embedded.stop()
+                raise
         elif not await self._probe():
             self._set_open(True)
         self._watch = asyncio.create_task(self._keep_watch(), name="redis-watch")
@@ -220,9 +213,13 @@ class Connection:
                 log.error("%s", error)  # noqa: TRY400 - tried again in a tenth of a second; a trace says no more
 
     async def _probe(self) -> bool:
-        """Whether Redis takes a write. Idle connections go first: after a failover they lead to the old primary."""
+        """Whether Redis takes a write in time. Idle connections go first: after a failover they lead astray.
+
+        Connecting may take longer than a call: a distant Redis behind TLS would never come up otherwise.
+        """
         await self._redis.connection_pool.disconnect(inuse_connections=False)
         try:
+            await _bounded(_send(self._redis, "PING"), max(CONNECT_PATIENCE_S, self._timeout_s))
             await _bounded(_send(self._redis, "SET", "weir:probe", "1", "PX", 60_000), self._timeout_s)
         except RedisError:
             return False
@@ -231,6 +228,7 @@ class Connection:
     async def _until_embedded_answers(self, embedded: EmbeddedRedis) -> None:
         try:
             async with asyncio.timeout(START_PATIENCE_S):
+                embedded.ensure()
                 while not await self._probe():
                     await asyncio.sleep(0.02)
                     embedded.ensure()
@@ -270,7 +268,7 @@ async def _bounded(call: Awaitable[T], seconds: float) -> T:
 
 def _is_unwell(error: wire.ResponseError) -> bool:
     kinds = (wire.ReadOnlyError, wire.OutOfMemoryError, wire.ClusterDownError, wire.TryAgainError)
-    return isinstance(error, kinds) or str(error).startswith(_UNWELL)
+    return isinstance(error, kinds) or _UNWELL.search(str(error)) is not None
 
 
 def _client(url: str, max_connections: int) -> Redis:

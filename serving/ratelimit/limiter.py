@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from serving.ratelimit.limits import SECOND_US, Admission, Charge, Demand, Limit, Reason, to_admission
-from serving.ratelimit.redis import RedisStorage
-from serving.ratelimit.storage import LocalStorage, StorageFullError
+from serving.ratelimit.storage import LocalStorage, Storage, StorageFullError
 from serving.redis_connection import RedisError
 
 OnRedisDown = Literal["local", "deny"]
@@ -23,7 +22,7 @@ class RateLimiter:
 
     def __init__(
         self,
-        shared: RedisStorage,
+        shared: Storage,
         local: LocalStorage,
         *,
         replicas: int = 1,

@@ -209,9 +209,11 @@ def to_admission(demand: Demand, weighed: Weighed, *, degraded: bool = False) ->
 
 
 def _state(limit: Limit, row: Row, factor: float) -> LimitState:
-    # One more whole unit is there once the debt has shrunk to a window without (remaining + 1) units.
-    debt_for_one_more = limit.window_us - math.ceil((row.remaining + 1) * limit.interval_us / factor)
-    next_us = min(max(row.ahead_us - debt_for_one_more, row.retry_us), row.ahead_us)
+    next_us = row.retry_us
+    if row.remaining < _remaining(0, limit, factor):
+        # One more whole unit is there once the debt has shrunk to a window without (remaining + 1) units.
+        debt_then = limit.window_us - math.ceil((row.remaining + 1) * limit.interval_us / factor)
+        next_us = max(next_us, row.ahead_us - max(debt_then, 0))
     return LimitState(
         name=limit.name,
         unit=limit.unit,
