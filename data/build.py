@@ -1,0 +1,203 @@
+"""Build the training and validation sets.
+
+    python -m data.build                  # sources from WEIR_DATA_DIR, else from their public homes
+    python -m data.build --samples        # the few hundred rows of data/samples, offline
+
+Writes train.parquet, validation.parquet, report.json, datasheet.md and, last of all, manifest.json with the
+content hash: a folder with a manifest is a whole dataset. The same inputs and configuration give the same hash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.candidates import Candidates, CandidateStage
+from data.config import BuildConfig, SourceConfig
+from data.dataset import Row, content_hash, write_split
+from data.datasheet import datasheet
+from data.groups import Grouping, group
+from data.overlap import HeldOut, evaluation_texts
+from data.quality import Cleaned, resolve
+from data.report import build_report
+from data.schema import Example, Kind
+from data.selection import capped, paired, weights
+from data.sources import SourceUnavailableError
+from data.splits import assign
+
+HERE = Path(__file__).parent
+GENERATED = "weir_generated"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows that stay, each with its group, and what was dropped on the way."""
+
+    examples: list[Example]
+    groups: list[str]
+    cleaned: Cleaned
+
+
+def build(
+    config: BuildConfig, out: Path, *, data_dir: Path | None = None, say: Say = lambda _: None
+) -> dict[str, object]:
+    """Build into the folder `out` and return its manifest.
+
+    Raises SourceUnavailableError if not one source can be read.
+    """
+    cache = out / "cache"
+    held_out = evaluation_texts(data_dir)
+    say(f"{len(held_out.texts)} evaluation rows" + _named("; cannot be had", held_out.missing))
+    candidates, unavailable = _gather(CandidateStage(config, held_out, data_dir, cache), config, say)
+    if not any(one.examples for one in candidates):
+        raise SourceUnavailableError("no source can be read: " + "; ".join(unavailable.values()))
+    selection = _select(config, candidates, cache, say)
+    rows = _rows(config, selection)
+    manifest = _write(config, out, rows, candidates, held_out, unavailable, selection)
+    say(f"{manifest['rows']} rows in {out}, content {str(manifest['content_hash'])[:12]}")
+    return manifest
+
+
+def _gather(stage: CandidateStage, config: BuildConfig, say: Say) -> tuple[list[Candidates], dict[str, str]]:
+    found: list[Candidates] = []
+    unavailable: dict[str, str] = {}
+    for number, (name, setting) in enumerate(sorted(config.sources.items()), start=1):
+        try:
+            found.append(stage.of_source(name, setting))
+        except SourceUnavailableError as error:
+            unavailable[name] = str(error)
+            say(f"[{number}/{len(config.sources)}] cannot be had: {error}")
+            continue
+        say(f"[{number}/{len(config.sources)}] {name}: {len(found[-1].examples)} candidates of {found[-1].rows} rows")
+    if config.generated.count:
+        found.append(_generate(stage, config))
+        say(f"{GENERATED}: {len(found[-1].examples)} candidates")
+    return found, unavailable
+
+
+def _generate(stage: CandidateStage, config: BuildConfig) -> Candidates:
+    from data.generators import generate  # not needed by a build that generates nothing
+
+    everything = SourceConfig(caps=dict.fromkeys(Kind, config.generated.count))
+    return stage.of_examples(GENERATED, everything, generate(config.seed, config.generated.count))
+
+
+def _select(config: BuildConfig, candidates: Sequence[Candidates], cache: Path, say: Say) -> Selection:
+    pool = [example for one in candidates for example in one.examples]
+    grouping = _grouping(config, pool, cache, say)
+    cleaned = resolve(pool, grouping.clusters)
+    group_of = {example.id: name for example, name in zip(pool, grouping.groups, strict=True)}
+    examples: list[Example] = []
+    for one in candidates:
+        rows = [example for example in cleaned.examples if example.source == one.source]
+        setting = config.sources.get(one.source)
+        if setting is None:
+            examples.extend(rows)
+            continue
+        rows = paired(rows) if setting.twins else rows
+        kept = capped(rows, [group_of[example.id] for example in rows], setting.caps, config.seed)
+        examples.extend(rows[row] for row in kept)
+    return Selection(examples, [group_of[example.id] for example in examples], cleaned)
+
+
+def _grouping(config: BuildConfig, pool: Sequence[Example], cache: Path, say: Say) -> Grouping:
+    settings = config.groups
+    digest = hashlib.sha256(settings.model_dump_json().encode())
+    digest.update((HERE / "groups.py").read_bytes() + (HERE / "shingles.py").read_bytes())
+    for example in pool:
+        digest.update(f"{example.id}\0{example.group}\0".encode() + example.text.encode("utf-8", "surrogatepass"))
+    path = cache / f"groups-{digest.hexdigest()[:16]}.json"
+    if not path.exists():
+        say(f"grouping {len(pool)} candidates")
+        found = group(
+            pool, threshold=settings.jaccard, permutations=settings.permutations, prefix_words=settings.prefix_words
+        )
+        _write_text(path, json.dumps({"groups": found.groups, "clusters": found.clusters}))
+    return Grouping(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def _rows(config: BuildConfig, selection: Selection) -> list[Row]:
+    examples, groups = selection.examples, selection.groups
+    strata = [_strata(example) for example in examples]
+    splits = assign(groups, strata, share=config.validation_share, seed=config.seed)
+    weight = weights(examples, config.sources, config.weak_weight)
+    rows = [Row(*row) for row in zip(examples, splits, groups, weight, strict=True)]
+    return sorted(rows, key=lambda row: row.example.id)
+
+
+def _strata(example: Example) -> list[str]:
+    """What validation holds its share of: each kind of each source, and each of its categories."""
+    return [f"{example.source} {name}" for name in (example.kind, *sorted(example.harm_categories))]
+
+
+def _write(
+    config: BuildConfig,
+    out: Path,
+    rows: list[Row],
+    candidates: Sequence[Candidates],
+    held_out: HeldOut,
+    unavailable: dict[str, str],
+    selection: Selection,
+) -> dict[str, object]:
+    manifest_path = out / "manifest.json"
+    manifest_path.unlink(missing_ok=True)
+    for split in ("train", "validation"):
+        write_split(out / f"{split}.parquet", [row for row in rows if row.split == split])
+    report = build_report(rows, candidates, selection.cleaned, held_out, unavailable)
+    manifest: dict[str, object] = {
+        "content_hash": content_hash(rows),
+        "rows": len(rows),
+        "splits": dict(sorted(Counter(row.split for row in rows).items())),
+        "config": config.model_dump(mode="json"),
+        "unavailable": unavailable,
+        "evaluation_sets_missing": held_out.missing,
+    }
+    _write_text(out / "report.json", json.dumps(report, indent=1, sort_keys=True))
+    _write_text(out / "datasheet.md", datasheet(manifest, report))
+    _write_text(manifest_path, json.dumps(manifest, indent=1, sort_keys=True))
+    return manifest
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    return f"{what}: {', '.join(names)}" if names else ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build the dataset; 1 if no source can be read."""
+    parser = argparse.ArgumentParser(prog="python -m data.build", description="Build the training and validation sets.")
+    parser.add_argument("--config", type=Path, help="default: data/build.yaml")
+    parser.add_argument("--out", type=Path, default=Path("var/dataset"))
+    parser.add_argument("--samples", action="store_true", help="use data/samples instead of the public corpora")
+    options = parser.parse_args(arguments)
+    samples = HERE / "samples"
+    config = BuildConfig.load(options.config or (samples if options.samples else HERE) / "build.yaml")
+    begun = time.monotonic()
+
+    def say(line: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - begun:6.1f} s  {line}\n")
+
+    try:
+        build(config, options.out, data_dir=samples if options.samples else None, say=say)
+    except SourceUnavailableError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

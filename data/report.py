@@ -1,0 +1,66 @@
+"""What a build found and what it made, as facts: the content of report.json."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from data.candidates import Candidates
+from data.dataset import Row
+from data.overlap import HeldOut
+from data.quality import Cleaned, length_summary, target_counts
+from data.sources import registry
+
+
+def build_report(
+    rows: Sequence[Row],
+    candidates: Sequence[Candidates],
+    cleaned: Cleaned,
+    held_out: HeldOut,
+    unavailable: dict[str, str],
+) -> dict[str, object]:
+    """Counts only, never a text: by split, by source, by target; what left and why."""
+    by_source: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_source[row.example.source].append(row)
+    return {
+        "splits": {split: _describe([row for row in rows if row.split == split]) for split in ("train", "validation")},
+        "sources": {one.source: _source(one, by_source[one.source], cleaned) for one in candidates},
+        "dropped": {reason: count.total() for reason, count in sorted(cleaned.dropped.items())},
+        "repeated_evaluation_rows": dict(sum((Counter(one.repeated) for one in candidates), Counter())),
+        "evaluation_rows": dict(sorted(Counter(name for name, _ in held_out.texts).items())),
+        "evaluation_sets_missing": held_out.missing,
+        "largest_groups": [size for _, size in Counter(row.group for row in rows).most_common(10)],
+        "unavailable": unavailable,
+    }
+
+
+def _describe(rows: Sequence[Row]) -> dict[str, object]:
+    examples = [row.example for row in rows]
+    return {
+        "rows": len(rows),
+        "groups": len({row.group for row in rows}),
+        "kinds": dict(sorted(Counter(example.kind.value for example in examples).items())),
+        "directions": dict(sorted(Counter(example.direction.value for example in examples).items())),
+        "weak": sum(example.weak for example in examples),
+        "characters": length_summary([len(example.text) for example in examples]),
+        "targets": {category.value: counts for category, counts in target_counts(examples).items()},
+    }
+
+
+def _source(candidates: Candidates, rows: Sequence[Row], cleaned: Cleaned) -> dict[str, object]:
+    source = registry().get(candidates.source)
+    return {
+        "origin": source.origin if source else "written by our own generators (data/generators)",
+        "licence": source.licence if source else "Apache-2.0",
+        "read": candidates.rows,
+        "unlicensed": candidates.unlicensed,
+        "unwanted": candidates.unwanted,
+        "scanned": candidates.scanned,
+        "repeated": candidates.repeated,
+        "candidates": len(candidates.examples),
+        "dropped": {reason: count[candidates.source] for reason, count in sorted(cleaned.dropped.items())},
+        "validation": sum(row.split == "validation" for row in rows),
+        "weight": round(sum(row.weight for row in rows), 1),
+        **_describe(rows),
+    }
