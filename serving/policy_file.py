@@ -147,6 +147,9 @@ def _contradictions(policy_file: PolicyFile) -> Iterator[Mistake]:
         if tier.concurrent <= tier.burst:
             text = f"must be more than burst ({tier.burst}), or a burst can never be used, got {tier.concurrent}"
             yield Mistake((*at, "concurrent"), text)
+        if tier.max_texts > tier.burst:
+            text = f"must be at most burst ({tier.burst}), as each text is one request, got {tier.max_texts}"
+            yield Mistake((*at, "max_texts"), text)
         # One token of cost stands for 4 bytes of UTF-8, and a character has at most 4 bytes.
         if tier.token_burst < tier.max_characters:
             text = (

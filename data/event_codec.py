@@ -1,0 +1,61 @@
+"""How an event travels: one line of JSON on a Redis stream.
+
+The service writes and the drain reads, so the form is fixed here, without anything that the service's environment
+lacks. Embeddings travel as base64 of half-precision floats, a tenth of their size as JSON numbers: clusters of
+unit vectors need no more digits.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from data.schema import Action, Category, Coverage, Direction, Event, Reason
+
+STREAM: Final = "weir:{events}:log"
+FIELD: Final = "event"
+
+
+def to_json(event: Event) -> bytes:
+    """One line of JSON without its newline. Lone surrogates, which UTF-8 cannot carry, become question marks."""
+    embedding = event.embedding
+    written = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    for name in ("text", "user", "request_id"):
+        if written[name] is not None:
+            written[name] = written[name].encode("utf-8", "replace").decode()
+    if embedding is not None:
+        written["embedding"] = base64.b64encode(np.asarray(embedding, dtype="<f2").tobytes()).decode()
+    return orjson.dumps(written)
+
+
+def from_json(line: bytes) -> Event:
+    """The event of one line; ValueError, KeyError or TypeError if it is none."""
+    return event_of(orjson.loads(line))
+
+
+def event_of(fields: Mapping[str, Any]) -> Event:
+    """An event from its fields as JSON values. Fields that a newer writer added are left out."""
+    known = {field.name: fields[field.name] for field in dataclasses.fields(Event) if field.name in fields}
+    embedding = known.get("embedding")
+    if isinstance(embedding, str):
+        embedding = np.frombuffer(base64.b64decode(embedding), dtype="<f2").astype(float).tolist()
+    known.update(
+        direction=Direction(fields["direction"]),
+        action=Action(fields["action"]),
+        categories=tuple(Category(name) for name in fields["categories"]),
+        scores={Category(name): _number(score) for name, score in fields["scores"].items()},
+        reasons=tuple(Reason(**{**reason, "score": _number(reason["score"])}) for reason in fields["reasons"]),
+        coverage=Coverage(**fields["coverage"]),
+        embedding=None if embedding is None else tuple(embedding),
+    )
+    return Event(**known)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value  # JSON has no NaN, so it travelled as null
