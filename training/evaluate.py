@@ -21,7 +21,7 @@ import datasets
 
 from models.bundle import BundleError, load_bundle
 from models.classifier import Classifier
-from models.registry import resolve
+from models.registry import RegistryError, resolve
 from training.benchmarks import build_report
 from training.measure import Figures, Sampling
 from training.metrics import load_metrics
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(given)
     try:
         rows = read_scores(arguments.from_scores) if arguments.from_scores else _score(arguments)
-    except (RowsError, BundleError) as error:
+    except (RowsError, BundleError, RegistryError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
     if arguments.scores:
