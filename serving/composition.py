@@ -66,7 +66,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             limiter=_limiter(settings, metrics, connection),
             slot=slot,
             scheduler=scheduler,
-            event_log=EventLog(connection, settings),
+            event_log=await stack.enter_async_context(_event_log(settings, metrics, connection)),
             new_id=new_id,
         )
         await asyncio.to_thread(slot.load, settings.bundle, Path(settings.store))
@@ -82,8 +82,10 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 "redis_state": connection.state.state,
             },
         )
-        yield gateway
-        await gateway.finish()
+        try:
+            yield gateway
+        finally:
+            await gateway.finish()
 
 
 @asynccontextmanager
@@ -122,6 +124,10 @@ def _limiter(settings: Settings, metrics: Metrics, connection: Connection) -> Ra
         replicas=settings.replicas,
         on_degraded=lambda choice: metrics.degraded.labels(f"limits-{choice}").inc(),
     )
+
+
+def _event_log(settings: Settings, metrics: Metrics, connection: Connection) -> EventLog:
+    return EventLog(connection, settings, on_fate=lambda fate, count: metrics.events.labels(fate).inc(count))
 
 
 def _classifier(bundle: Bundle, settings: Settings) -> Classifier:

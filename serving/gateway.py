@@ -136,6 +136,7 @@ class Gateway:
         """Bring the gauges up to date that nobody pushes."""
         self.metrics.queue_tokens.set(self.scheduler.queued_tokens)
         self.metrics.queue_capacity.set(self.scheduler.capacity_tokens)
+        self.metrics.event_backlog.set(self.event_log.backlog)
         self.metrics.ready.set(self.slot.current is not None)
 
     async def finish(self) -> None:

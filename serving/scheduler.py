@@ -139,6 +139,8 @@ class Scheduler:
         self, classifier: Classifier, texts: Sequence[Prepared]
     ) -> tuple[list[int], list[asyncio.Future[Judged]]]:
         loop = asyncio.get_running_loop()
+        if not all(prepared.windows for prepared in texts):
+            raise JudgementFailed("A text has nothing that the model can read.")
         cost = sum(prepared.cost for prepared in texts)
         if cost > self._queue.capacity_tokens:
             raise TooLarge(
