@@ -106,7 +106,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """The bare answer of a storage: rows in the order of the demand's charges, leases held (this one included)."""
+    """The bare answer of a storage: rows in the order of the demand's charges, leases held (this one included).
+
+    Without a concurrency limit in the demand nobody counts leases and ``held`` is 0.
+    """
 
     admitted: bool
     rows: tuple[Row, ...]

@@ -66,12 +66,14 @@ class LocalStorage:
         account = self._account(principal, now)
         if account is None:
             raise StorageFullError
-        account.drop_lapsed(now, demand)
+        if demand.concurrent:
+            account.drop_lapsed(now, demand)
         ahead = [max(account.paid_back_us.get(charge.limit.name, now) - now, 0) for charge in demand.charges]
-        weighed = weigh(demand, ahead, len(account.leases))
+        weighed = weigh(demand, ahead, len(account.leases) if demand.concurrent else 0)
         if weighed.admitted:
             for charge, row in zip(demand.charges, weighed.rows, strict=True):
-                account.paid_back_us[charge.limit.name] = now + row.ahead_us
+                if charge.cost:
+                    account.paid_back_us[charge.limit.name] = now + row.ahead_us
             if demand.concurrent:
                 account.leases[demand.lease_id] = now + demand.lease_us
         return weighed
