@@ -27,7 +27,7 @@ PRODUCTION: Final = "production"
 _POINTER: Final = "production.json"
 
 
-class RegistryError(Exception):
+class RegistryError(BundleError):
     """The store does not hold what was asked for; the message says what it holds instead."""
 
 
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{promote(options.version, options.root).version} is in production")
             case "rollback":
                 print(f"{rollback(options.root).version} is in production again")
-    except (BundleError, RegistryError) as error:
+    except BundleError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -1,0 +1,67 @@
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.schema import CATEGORIES, Category
+from models import aggregate
+from models.bundle import Manifest, load_bundle
+from models.classifier import batches
+from tests.tiny_bundle import build_tiny_bundle
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    loaded = load_bundle(build_tiny_bundle(tmp_path / "tiny")).manifest
+    return dataclasses.replace(
+        loaded,
+        temperatures=dict.fromkeys(CATEGORIES, 2.0),
+        biases=dict.fromkeys(CATEGORIES, 0.5),
+        window_penalties=dict.fromkeys(CATEGORIES, 0.25),
+    )
+
+
+def logits(*rows: float) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    return np.array([[row] * len(CATEGORIES) for row in rows], dtype=np.float32)
+
+
+def test_a_score_is_the_calibrated_highest_logit_less_the_penalty(manifest: Manifest) -> None:
+    score = aggregate.scores(logits(-1.0, 3.0, 1.0), 3, manifest)[Category.HATE]
+    assert score == pytest.approx(1 / (1 + math.exp(-((3.0 - 0.25 * math.log(3)) / 2.0 + 0.5))))
+
+
+def test_one_window_pays_no_penalty(manifest: Manifest) -> None:
+    score = aggregate.scores(logits(1.0), 1, manifest)[Category.INJECTION]
+    assert score == pytest.approx(1 / (1 + math.exp(-1.0)))
+
+
+def test_more_windows_of_the_same_logit_never_raise_a_score(manifest: Manifest) -> None:
+    found = [aggregate.scores(logits(*[1.0] * n), n, manifest)[Category.INJECTION] for n in (1, 2, 8, 64)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > found[-1]
+
+
+def test_each_category_has_its_own_column_and_highest_window(manifest: Manifest) -> None:
+    rows = np.full((2, len(CATEGORIES)), -9.0, dtype=np.float32)
+    rows[0, CATEGORIES.index(Category.HATE)] = 5.0
+    rows[1, CATEGORIES.index(Category.ILLICIT)] = 5.0
+    scores = aggregate.scores(rows, 2, manifest)
+    assert {category for category, score in scores.items() if score > 0.5} == {Category.HATE, Category.ILLICIT}
+
+
+@pytest.mark.parametrize(("logit", "score"), [(-1e30, 0.0), (1e30, 1.0)])
+def test_extreme_logits_do_not_overflow(manifest: Manifest, logit: float, score: float) -> None:
+    assert set(aggregate.scores(logits(logit), 1, manifest).values()) == {score}
+
+
+def test_without_a_token_limit_every_row_is_its_own_batch() -> None:
+    assert batches([5, 3, 9], 0) == [[0], [1], [2]]
+
+
+def test_batches_hold_neighbours_in_length_within_the_limit_and_every_row_once() -> None:
+    lengths = [7, 100, 8, 3, 90, 4, 30]
+    groups = batches(lengths, 64)
+    assert sorted(row for group in groups for row in group) == list(range(len(lengths)))
+    assert [[lengths[row] for row in group] for group in groups] == [[3, 4, 7, 8], [30], [90], [100]]
