@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +53,7 @@ def test_windows_cover_every_token_and_none_is_short_but_a_lone_one(
     assert covered == set(range(tokens))
     assert {end - start for start, end in bounds} == {min(tokens, max_length - 2)}
     starts = [start for start, _ in bounds]
-    assert all(0 < later - earlier <= stride for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(0 < later - earlier <= stride for earlier, later in pairwise(starts))
 
 
 def test_spans_are_those_of_the_callers_text() -> None:
