@@ -17,8 +17,8 @@ from models.normalize import View
 # WordPiece turns a word of more than 100 characters, or one with a single unknown character, into one [UNK], which
 # would hide the word from the model. So words are cut where Latin letters meet anything else, and every 64 characters.
 _PIECES: Final = r"[\p{Latin}\p{N}\p{M}]{1,64}|[^\p{Latin}\p{N}\p{M}\s]{1,64}"
-# Tokenizer.encode holds the interpreter lock and encode_batch does not, at the price of a few microseconds.
-_LONG: Final = 2_000
+# Tokenizer.encode holds the interpreter lock and encode_batch does not, at the price of a thread switch.
+_LONG: Final = 1_000
 
 
 class TokenizerError(Exception):
