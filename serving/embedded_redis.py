@@ -69,7 +69,6 @@ class EmbeddedRedis:
         """
         if self.pid is not None:
             return False
-        executable = _executable()
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -85,7 +84,7 @@ class EmbeddedRedis:
         except BlockingIOError:
             return False
         else:
-            self._process = self._spawn(executable, lock)
+            self._process = self._spawn(lock)
             return True
         finally:
             os.close(lock)  # the server holds its own copy
@@ -102,16 +101,28 @@ class EmbeddedRedis:
             self._process.wait()
         self._process = None
 
-    def _spawn(self, executable: Path, lock: int) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), str(executable), *self._configuration()]
-        return subprocess.Popen(  # noqa: S603 - fixed words and our own paths, no shell
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(lock,),
-            start_new_session=True,  # Ctrl-C is for the service, which ends the server when its own work is flushed
-        )
+    def _spawn(self, lock: int) -> subprocess.Popen[bytes]:
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            _LAUNCH,
+            str(os.getpid()),
+            str(_executable()),
+            *self._configuration(),
+        ]
+        try:
+            return subprocess.Popen(  # noqa: S603 - fixed words and our own paths, no shell
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(lock,),
+                start_new_session=True,  # Ctrl-C is for the service, which ends the server when all is flushed
+            )
+        except OSError as error:
+            raise EmbeddedRedisError(f"the embedded Redis cannot be started: {error}; set REDIS_URL") from error
 
     def _configuration(self) -> list[str]:
         options = {
@@ -124,8 +135,8 @@ class EmbeddedRedis:
             "save": "",
             "appendonly": "yes",
             "appendfsync": "everysec",
-            # Every key either expires or is capped, so this is a fuse: a full server refuses writes, which counts
-            # as "down"; evicting would forget keys and debts without a word.
+            # What grows either expires (limits) or is capped (events), so this is a fuse: a full server refuses
+            # writes, which counts as "down"; evicting would forget API keys and debts without a word.
             "maxmemory": MAX_MEMORY,
             "maxmemory-policy": "noeviction",
         }

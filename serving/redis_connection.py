@@ -217,9 +217,10 @@ class Connection:
 
         Connecting may take longer than a call: a distant Redis behind TLS would never come up otherwise.
         """
-        await self._redis.connection_pool.disconnect(inuse_connections=False)
+        patience_s = max(CONNECT_PATIENCE_S, self._timeout_s)
         try:
-            await _bounded(_send(self._redis, "PING"), max(CONNECT_PATIENCE_S, self._timeout_s))
+            await _bounded(self._redis.connection_pool.disconnect(inuse_connections=False), patience_s)
+            await _bounded(_send(self._redis, "PING"), patience_s)
             await _bounded(_send(self._redis, "SET", "weir:probe", "1", "PX", 60_000), self._timeout_s)
         except RedisError:
             return False

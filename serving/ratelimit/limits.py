@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 SECOND_US: Final = 1_000_000
-HIGHEST_RATE_PER_S: Final = 100_000.0  # above it, whole microseconds per unit are too coarse
+HIGHEST_RATE_PER_S: Final = 1_000_000.0  # one unit a microsecond, the smallest step there is
 CONCURRENCY: Final = "concurrent"
 CONCURRENCY_RETRY_US: Final = SECOND_US  # nobody knows when a running request ends; a second is polite
 

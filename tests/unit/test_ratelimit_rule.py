@@ -45,6 +45,20 @@ def test_the_worked_example_of_the_documentation() -> None:
     assert hit(storage, one(PER_MINUTE)).admitted
 
 
+def test_the_token_example_of_the_documentation() -> None:
+    storage = LocalStorage(Clock())
+    tokens = Limit("tokens", 10_000 / 60, 10_000, "tokens")
+    assert [hit(storage, one(tokens, 2_500)).rows[0].ahead_us for _ in range(3)] == [
+        15 * SECOND,
+        30 * SECOND,
+        45 * SECOND,
+    ]
+    refused = hit(storage, one(tokens, 3_000))
+    assert (refused.rows[0].remaining, refused.rows[0].retry_us) == (2_500, 3 * SECOND)
+    assert hit(storage, one(tokens, 2_000)).admitted
+    assert one(tokens, 10_001).impossible
+
+
 def test_retry_after_is_the_first_moment_at_which_the_same_demand_passes() -> None:
     clock = Clock()
     storage = LocalStorage(clock)
