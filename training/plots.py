@@ -93,11 +93,19 @@ def rates_plot(title: str, rates: Mapping[str, Json], *, color: str = _BLUE, lim
         return _svg(figure)
 
 
-def lengths_plot(lengths: Mapping[str, Sequence[Json]]) -> str:
-    """Recall and false positives as served, by length in tokens."""
+def lengths_plot(lengths: Mapping[str, Sequence[Json]]) -> str | None:
+    """Recall and false positives as served, by length in tokens; None if no row is labelled."""
+    labelled = {
+        name: buckets
+        for name, buckets in lengths.items()
+        if any(bucket["served"]["recall"] or bucket["served"]["fpr"] for bucket in buckets)
+    }
+    if not labelled:
+        return None
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(10.5, 3.4), layout="constrained")
-        for axes, (name, buckets) in zip(np.atleast_1d(figure.subplots(1, len(lengths))), lengths.items(), strict=True):
+        row = figure.subplots(1, len(labelled), squeeze=False)[0]
+        for axes, (name, buckets) in zip(row, labelled.items(), strict=True):
             labels = [bucket["tokens"] for bucket in buckets]
             _points(axes, [bucket["served"]["recall"] for bucket in buckets], "recall", _BLUE, "o")
             _points(axes, [bucket["served"]["fpr"] for bucket in buckets], "false positives", _RED, "s")
