@@ -29,9 +29,10 @@ def to_json(event: Event) -> bytes:
     for name in ("text", "user", "request_id"):
         if written[name] is not None:
             written[name] = written[name].encode("utf-8", "replace").decode()
+    written["scores"] = {category.value: score for category, score in event.scores.items()}
     if embedding is not None:
         written["embedding"] = base64.b64encode(np.asarray(embedding, dtype="<f2").tobytes()).decode()
-    return orjson.dumps(written)
+    return orjson.dumps(written, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def from_json(line: bytes) -> Event:

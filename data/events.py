@@ -24,7 +24,6 @@ import redis
 
 from data.event_codec import FIELD, STREAM, from_json
 from data.event_store import EventStore, read
-from data.schema import Event
 
 __all__ = ["Drain", "Drained", "read"]
 
@@ -98,12 +97,12 @@ class Drain:
             if not ids:
                 return
             # Claiming checks the idle time again, so of two drains that saw the same entries one gets them.
-            claimed = self._redis.xclaim(STREAM, GROUP, self._consumer, max(self._claim_after_ms, 1), ids, justid=True)
+            claimed: Any = self._redis.xclaim(STREAM, GROUP, self._consumer, max(self._claim_after_ms, 1), ids, justid=True)
             if not claimed:
                 return
             yield self._fetch(claimed)
 
-    def _fetch(self, ids: Sequence[bytes]) -> list[Entry]:
+    def _fetch(self, ids: Sequence[Any]) -> list[Entry]:
         """The claimed entries; those that the stream's cap has cut off meanwhile are let go."""
         with self._redis.pipeline(transaction=False) as pipeline:
             for each in ids:

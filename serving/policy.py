@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from data.schema import Action, Category, Coverage, Decision, Direction, Prediction, Reason
+from models.bundle import BundleError, load_bundle
+from models.registry import resolve
 from serving.policy_errors import PolicyError
 from serving.policy_file import PolicyFile, Rules, RuleSetFile, TierFile, read_policy_file
 
@@ -288,11 +290,6 @@ def _main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_bundle(policy: Policy, name: str) -> None:
-    # Imported here so that a policy can be checked where no model is installed.
-    from models.registry import resolve  # noqa: PLC0415
-
-    from models.bundle import BundleError, load_bundle  # noqa: PLC0415
-
     try:
         bundle = load_bundle(resolve(name))
     except (BundleError, OSError) as error:

@@ -23,6 +23,7 @@ _WANTED: Final = {
     "literal_error": "must be {expected}",
     "string_type": "must be text",
     "string_pattern_mismatch": "must be lower-case letters, digits, - and _, beginning with a letter",
+    "string_too_short": "must have at least {min_length} character",
     "string_too_long": "must be at most {max_length} characters",
     "too_short": "must have at least {min_length} entry",
     "list_type": "must be a list",
@@ -41,7 +42,7 @@ class PolicyError(Exception):
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """A hint at the known word that was meant, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(word, [str(each) for each in known], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -60,9 +61,9 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark)
-            seen.add(key.value)
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep=deep)
 
 
@@ -77,8 +78,8 @@ def read_yaml(path: Path) -> tuple[object, Mapping[Location, int]]:
         node = loader.get_single_node()
         if node is None:
             raise PolicyError([f"{path}:1: the file is empty; it needs tiers and policies"])
+        content = loader.construct_document(node)
         _note_lines(node, (), lines)
-        return loader.construct_document(node), lines
     except OSError as error:
         raise PolicyError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
@@ -88,6 +89,9 @@ def read_yaml(path: Path) -> tuple[object, Mapping[Location, int]]:
         raise PolicyError([f"{path}:{line}: {error.problem}"]) from None
     except yaml.YAMLError as error:
         raise PolicyError([f"{path}: not YAML: {str(error).splitlines()[0]}"]) from None
+    except RecursionError:
+        raise PolicyError([f"{path}: nested too deeply, or an alias contains itself"]) from None
+    return content, lines
 
 
 def _note_lines(node: yaml.Node, at: Location, lines: dict[Location, int]) -> None:
@@ -134,7 +138,7 @@ def _described(value: object) -> str:
         case None:
             return "nothing"
         case Mapping():
-            return "a mapping"
+            return "a mapping" if value else "nothing"
         case list():
             return "a list"
     return repr(value)

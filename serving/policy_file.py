@@ -40,7 +40,9 @@ def _named(what: str, members: type[StrEnum]) -> BeforeValidator:
     return BeforeValidator(member)
 
 
-def _point(value: str) -> str:
+def _point(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must name an operating point such as fpr_1%, got {value!r}")  # noqa: TRY004  pydantic's way
     false_positive_percent(value)
     return value
 
@@ -73,7 +75,7 @@ def _reachable(rule: dict[Action, str]) -> dict[Action, str]:
 Count = Annotated[int, Field(ge=1)]
 CategoryName = Annotated[Category, _named("category", Category)]
 ActionName = Annotated[Action, _named("action", Action)]
-PointName = Annotated[str, AfterValidator(_point)]
+PointName = Annotated[str, BeforeValidator(_point)]
 Rules = dict[CategoryName, Annotated[dict[ActionName, PointName], AfterValidator(_reachable)]]
 RuleSetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 
