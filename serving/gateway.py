@@ -165,20 +165,31 @@ class Gateway:
         return prepared, time.perf_counter() - begun
 
     async def _judge(self, request: Request, live: Live, prepared: Sequence[Prepared]) -> list[Judged]:
-        """Judge, but stop as soon as nobody waits for the answer."""
-        judging = asyncio.create_task(self.scheduler.judge(live.classifier, prepared, self.settings.predict_timeout_s))
+        """Judge, but stop as soon as nobody waits for the answer. Raises ClientDisconnect then."""
+        asking = asyncio.current_task()
         leaving = asyncio.create_task(wait_for_disconnect(request))
+        left = finished = False
+
+        def stop(_: asyncio.Task[None]) -> None:
+            nonlocal left
+            if asking is not None and not finished:
+                left = True
+                asking.cancel()
+
+        leaving.add_done_callback(stop)
         try:
-            await asyncio.wait((judging, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if not judging.done():
-                raise ClientDisconnect
-            return judging.result()
+            return await self.scheduler.judge(live.classifier, prepared, self.settings.predict_timeout_s)
+        except asyncio.CancelledError:
+            if asking is None or not left:
+                raise
+            asking.uncancel()
+            raise ClientDisconnect from None
         except Overloaded:
             self.metrics.overloaded.inc()
             raise
         finally:
+            finished = True
             leaving.cancel()
-            judging.cancel()
 
     async def _release(self, caller: Caller, lease: str, charging: asyncio.Task[tuple[Admission, float]]) -> None:
         granted, _ = await charging
