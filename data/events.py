@@ -63,7 +63,7 @@ class Drain:
         self._store = store
         self._consumer = consumer
         self._batch = batch
-        self._claim_after_ms = int(claim_after_s * 1000)
+        self._claim_after_ms = max(int(claim_after_s * 1000), 1)
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Drained:
         """Move everything that is there, first what dead drains left behind; `stopped` is asked after each batch.
@@ -90,14 +90,12 @@ class Drain:
 
     def _abandoned(self) -> Iterator[list[Entry]]:
         while True:
-            pending = self._redis.xpending_range(
-                STREAM, GROUP, "-", "+", self._batch, idle=max(self._claim_after_ms, 1)
-            )
+            pending = self._redis.xpending_range(STREAM, GROUP, "-", "+", self._batch, idle=self._claim_after_ms)
             ids: Any = [entry["message_id"] for entry in pending]
             if not ids:
                 return
             # Claiming checks the idle time again, so of two drains that saw the same entries one gets them.
-            claimed: Any = self._redis.xclaim(STREAM, GROUP, self._consumer, max(self._claim_after_ms, 1), ids, justid=True)
+            claimed: Any = self._redis.xclaim(STREAM, GROUP, self._consumer, self._claim_after_ms, ids, justid=True)
             if not claimed:
                 return
             yield self._fetch(claimed)

@@ -170,6 +170,7 @@ class EventLog:
                 await asyncio.sleep(LINGER_S)  # lets a batch gather; one call for each event would cost more than it
             await self.flush()
             await self._replay()
+        await self.flush()
 
     def _next_batch(self) -> list[bytes]:
         batch: list[bytes] = []
