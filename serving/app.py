@@ -91,8 +91,8 @@ async def _metrics(request: Request) -> Response:
     return Response(gateway.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
 
-async def _openapi(_request: Request) -> Response:
-    return _json(openapi.document())
+async def _openapi(request: Request) -> Response:
+    return _json(openapi.document(request.app.state.gateway.policy))
 
 
 def _json(body: object, status_code: int = 200) -> Response:

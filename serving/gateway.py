@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
 
-from data.schema import Decision, Direction, Event
+from data.schema import Decision, Direction, Event, Prediction
 from models.classifier import Prepared
 from serving import admission
 from serving.body import wait_for_disconnect
 from serving.contracts.classify import ClassifyRequest, result_body
-from serving.errors import InvalidRequest, ModelUnavailable, Overloaded, TooLarge
+from serving.errors import Forbidden, InvalidRequest, ModelUnavailable, Overloaded, TooLarge
 from serving.event_log import EventLog
 from serving.metrics import Metrics
 from serving.model_slot import Live, ModelSlot
@@ -50,9 +50,8 @@ class _Asking:
     limit_s: float
     total_s: float
 
-    def event(self, event_id: str, now: float, judged: Judged, decision: Decision) -> Event:
+    def event(self, event_id: str, now: float, prediction: Prediction, judged: Judged, decision: Decision) -> Event:
         """What is remembered of one text; without the text, which the tier's `log_text` decides about."""
-        prediction = judged.prediction
         seconds = {
             "limit": self.limit_s,
             "queue": judged.queue_s,
@@ -111,7 +110,7 @@ class Gateway:
         caller = await self.identity.identify(request.headers, request.client.host if request.client else None)
         tier = live.policy.policy.tier(caller.tier)
         texts = asked.judged_texts()
-        rule_set = _chosen_policy(tier, asked.policy)
+        rule_set = _chosen_policy(live.policy.policy, tier, asked.policy)
         _check_size(tier, texts)
         lease = self.new_id("lea")
         charging = asyncio.create_task(self._charge(caller, tier, texts, lease))
@@ -203,10 +202,12 @@ class Gateway:
 
     def _decide(self, live: Live, asking: _Asking, rule_set: str, text: str, judged: Judged) -> dict[str, object]:
         """Decide about one judged text, remember it, and write the result."""
-        prediction = judged.prediction
+        prediction = _with_unread(judged.prediction, asking.asked.unread())
         decision = live.policy.decide(prediction, asking.tier, asking.direction, rule_set)
-        event = asking.event(self.new_id("evt"), self.now(), judged, decision)
+        event = asking.event(self.new_id("evt"), self.now(), prediction, judged, decision)
         self.event_log.record(event, tier=asking.tier, text=text, embedding=prediction.embedding)
+        if not event.coverage.complete:
+            self.metrics.incomplete.inc()
         self.metrics.decisions.labels(event.action.value, event.direction.value, event.tier).inc()
         for category in event.categories:
             self.metrics.category_hits.labels(category.value, event.direction.value).inc()
@@ -226,16 +227,24 @@ class Gateway:
             self.metrics.observe_stages((("queue", each.queue_s), ("model", each.model_s)))
             self.metrics.tokens.inc(coverage.scanned)
             self.metrics.windows.inc(coverage.windows)
-            if not coverage.complete:
-                self.metrics.incomplete.inc()
 
 
-def _chosen_policy(tier: Tier, requested: str | None) -> str:
+def _with_unread(prediction: Prediction, parts: int) -> Prediction:
+    """The prediction with parts that no model has read in its coverage, so that the policy cannot allow them unseen."""
+    if not parts:
+        return prediction
+    coverage = replace(prediction.coverage, tokens=prediction.coverage.tokens + parts)
+    return replace(prediction, coverage=coverage)
+
+
+def _chosen_policy(policy: Policy, tier: Tier, requested: str | None) -> str:
     try:
         return tier.choose(requested)
     except PolicyNotAllowed as error:
-        allowed = ", ".join(error.allowed)
-        problem = {"field": "policy", "rule": "unknown_policy", "detail": f"this tier may use: {allowed}"}
+        detail = f"this tier may use: {', '.join(error.allowed)}"
+        if requested in policy.rule_sets:
+            raise Forbidden(f"The policy is not for everyone; {detail}.") from None
+        problem = {"field": "policy", "rule": "unknown_policy", "detail": detail}
         raise InvalidRequest(extra={"errors": [problem]}) from None
 
 

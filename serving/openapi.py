@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from serving.contracts.classify import ClassifyRequest, ClassifyResult, ClassifyResults
 from serving.errors import MEDIA_TYPE, PROBLEMS, Problem
+from serving.policy import Policy
 
 _REF: Final = "#/components/schemas/"
 _RATE_HEADERS: Final = {
@@ -20,8 +21,8 @@ _RATE_HEADERS: Final = {
 }
 
 
-def document() -> dict[str, object]:
-    """OpenAPI 3.1 of every route."""
+def document(policy: Policy) -> dict[str, object]:
+    """OpenAPI 3.1 of every route, with the names of the policies and the largest sizes that any tier may send."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,7 +46,7 @@ def document() -> dict[str, object]:
             "/metrics": {"get": _metrics()},
             "/openapi.json": {"get": _plain("openapi", "This document.")},
         },
-        "components": {"schemas": _schemas(), "securitySchemes": _security_schemes()},
+        "components": {"schemas": _schemas(policy), "securitySchemes": _security_schemes()},
     }
 
 
@@ -59,7 +60,7 @@ def _classify() -> dict[str, object]:
             }
         },
     }
-    malformed = (400, 401, 408, 413, 415, 422, 429, 500, 503)
+    malformed = (400, 401, 403, 408, 413, 415, 422, 429, 500, 503)
     return {
         "operationId": "classify",
         "summary": "Judge a text, several texts, or the last message of a conversation.",
@@ -115,13 +116,14 @@ def _metrics() -> dict[str, object]:
     }
 
 
-def _schemas() -> dict[str, object]:
+def _schemas(policy: Policy) -> dict[str, object]:
     _, definitions = models_json_schema(
         [(ClassifyRequest, "validation"), (ClassifyResult, "serialization"), (ClassifyResults, "serialization")],
         ref_template=_REF + "{model}",
     )
     schemas: dict[str, object] = dict(definitions["$defs"])
     request = dict(definitions["$defs"]["ClassifyRequest"])
+    request["properties"] = {**request["properties"], **_bounds(policy)}
     # JSON Schema has no "null counts as absent", so the rule of exactly one is said in terms of what is not null.
     present = [
         {"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in ("text", "texts", "messages")
@@ -149,6 +151,22 @@ def _schemas() -> dict[str, object]:
         },
     }
     return schemas
+
+
+def _bounds(policy: Policy) -> dict[str, object]:
+    """The fields whose room the policy decides. A tier may be held to less: 403 for a policy, 413 for a size."""
+    limits = [tier.limits for tier in policy.tiers.values()]
+    text = {"type": "string", "minLength": 1, "maxLength": max(limit.max_characters for limit in limits)}
+    texts = {"type": "array", "items": text, "minItems": 1, "maxItems": max(limit.max_texts for limit in limits)}
+    return {
+        "text": {"description": "one text", "default": None, "anyOf": [text, {"type": "null"}]},
+        "texts": {"description": "several texts", "default": None, "anyOf": [texts, {"type": "null"}]},
+        "policy": {
+            "description": "rule set to decide by; default: the tier's",
+            "default": None,
+            "enum": [*policy.rule_sets, None],
+        },
+    }
 
 
 def _security_schemes() -> dict[str, object]:

@@ -6,7 +6,7 @@ Validation errors carry the field and the rule, never the value: what a caller s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -23,31 +23,37 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
+TEXT_PARTS: Final = ("text", "input_text", "output_text")
+
+
 class Message(BaseModel):
-    """One message of a conversation, in OpenAI's shape; fields that are not judged are ignored."""
+    """One message of a conversation, in OpenAI's shape.
+
+    Text is judged; images, tool calls and other parts cannot be, so they leave the coverage incomplete.
+    """
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
     role: Role
     content: str | list[dict[str, Any]] | None = Field(
-        default=None, description="a string, or a list of `{type: text, text}` parts, which are joined by new lines"
+        default=None, description="a string, or a list of parts, whose texts are joined by new lines"
     )
+    tool_calls: list[Any] | None = Field(default=None, description="not judged: leaves the coverage incomplete")
 
     def text(self) -> str:
-        """What of this message is judged. Raises PydanticCustomError for a part that is not text."""
-        content = self.content
-        parts = [content] if isinstance(content, str) else [_part_text(part) for part in content or ()]
-        text = "\n".join(parts)
-        if not text:
-            raise PydanticCustomError("no_text", "the last message has no text")
-        return text
+        """What of this message is judged; empty if it holds no text."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part["text"] for part in self.content or () if _is_text(part))
+
+    def unread(self) -> int:
+        """How many parts of this message cannot be judged."""
+        parts = self.content if isinstance(self.content, list) else ()
+        return sum(not _is_text(part) for part in parts) + len(self.tool_calls or ())
 
 
-def _part_text(part: Mapping[str, Any]) -> str:
-    text = part.get("text")
-    if part.get("type") not in ("text", "input_text", "output_text") or not isinstance(text, str):
-        raise PydanticCustomError("unsupported_content_part", "only text parts can be judged")
-    return text
+def _is_text(part: Mapping[str, Any]) -> bool:
+    return part.get("type") in TEXT_PARTS and isinstance(part.get("text"), str)
 
 
 class ClassifyRequest(BaseModel):
@@ -72,8 +78,6 @@ class ClassifyRequest(BaseModel):
         given = sum(field is not None for field in (self.text, self.texts, self.messages))
         if given != 1:
             raise PydanticCustomError("exactly_one", "give exactly one of text, texts and messages")
-        if self.messages is not None:
-            self.messages[-1].text()
         return self
 
     def judged_texts(self) -> list[str]:
@@ -83,6 +87,10 @@ class ClassifyRequest(BaseModel):
         if self.messages is not None:
             return [self.messages[-1].text()]
         return [self.text or ""]
+
+    def unread(self) -> int:
+        """How many parts of what is asked about cannot be judged; the answer's coverage counts each as a token."""
+        return 0 if self.messages is None else self.messages[-1].unread()
 
     def judged_direction(self) -> Direction:
         """Which way the texts travel."""

@@ -18,6 +18,23 @@ import pytest
 from tests.tiny_bundle import build_tiny_bundle
 
 ROOT = Path(__file__).parents[2]
+GENEROUS = """
+tiers:
+  anonymous: &tier
+    requests_per_minute: 600000
+    burst: 600000
+    tokens_per_minute: 6000000
+    token_burst: 6000000
+    concurrent: 600001
+    max_characters: 20000
+    max_texts: 16
+    on_redis_down: deny
+    policy: default
+  authenticated: *tier
+  internal: *tier
+policies:
+  default: {input: {injection: {block: fpr_1%}}}
+"""
 START_S = 60.0
 
 
@@ -116,6 +133,14 @@ StartServer = Callable[..., Server]
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def generous_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy whose limits no test reaches, and which denies without Redis."""
+    path = tmp_path_factory.mktemp("policy") / "policy.yaml"
+    path.write_text(GENEROUS)
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -17,30 +17,10 @@ from data.event_codec import STREAM
 from tests.e2e.conftest import Server, StartServer
 from tests.tiny_bundle import ATTACK, CLEAN
 
-POLICY = """
-tiers:
-  anonymous: &tier
-    requests_per_minute: 600000
-    burst: 600000
-    tokens_per_minute: 6000000
-    token_burst: 6000000
-    concurrent: 600001
-    max_characters: 20000
-    max_texts: 16
-    on_redis_down: deny
-    policy: default
-  authenticated: *tier
-  internal: *tier
-policies:
-  default: {input: {injection: {block: fpr_1%}}}
-"""
-
 
 @pytest.fixture(scope="module")
-def server(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    policy = tmp_path_factory.mktemp("policy") / "policy.yaml"
-    policy.write_text(POLICY)
-    return start_server(policy_path=str(policy))
+def server(start_server: StartServer, generous_policy: Path) -> Server:
+    return start_server(policy_path=str(generous_policy))
 
 
 class Load:
@@ -121,12 +101,10 @@ async def test_a_worker_may_be_killed_under_load(server: Server) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 async def test_stopping_keeps_every_event_and_leaves_no_process(
-    start_server: StartServer, server: Server, how: signal.Signals
+    start_server: StartServer, generous_policy: Path, how: signal.Signals
 ) -> None:
     """All that was answered is in the stream or the spool once the processes are gone."""
-    policy = server.state_dir.parent / "policy.yaml"
-    policy.write_text(POLICY)
-    stopping = start_server(policy_path=str(policy))
+    stopping = start_server(policy_path=str(generous_policy))
     async with httpx.AsyncClient() as client:
         answers = await asyncio.gather(
             *(client.post(stopping.url + "/classify", json={"text": CLEAN}) for _ in range(50))

@@ -51,6 +51,14 @@ async def test_a_tool_result_is_judged_as_input_and_an_answer_as_output(client: 
     assert reply.json()["action"] == "allow"  # this policy has no rule for injections in answers
 
 
+async def test_a_part_that_no_model_reads_is_flagged_and_never_plainly_allowed(client: httpx.AsyncClient) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:"}}
+    content = [{"type": "text", "text": CLEAN}, image]
+    body = (await client.post("/classify", json={"messages": [{"role": "user", "content": content}]})).json()
+    assert body["coverage"]["complete"] is False
+    assert body["action"] == "flag"
+
+
 async def test_another_policy_may_be_named(client: httpx.AsyncClient) -> None:
     text = "vermin"
     usual = await client.post("/classify", json={"text": text})

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from serving.openapi import document
+from serving.policy import load_policy
 from tests.integration.conftest import OpenApp, Service
 from tests.tiny_bundle import CLEAN
 
@@ -59,6 +60,13 @@ async def test_a_bad_body_gets_its_problem(
 async def test_a_body_in_chunks_is_refused_once_it_is_too_long(client: httpx.AsyncClient) -> None:
     answer = await client.post("/classify", content=chunked(20_000_000), headers=JSON)
     assert answer.status_code == 413
+
+
+async def test_a_policy_of_another_tier_is_forbidden(open_app: OpenApp) -> None:
+    service = await open_app(policy_path="serving/policy.yaml")
+    async with service.client() as client:
+        answer = await client.post("/classify", json={"text": CLEAN, "policy": "strict"})
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:weir:problem:forbidden")
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "", "jsonx", "text/json+x"])
@@ -149,7 +157,7 @@ async def test_no_line_is_logged_about_the_text(service: Service, caplog: pytest
 
 
 async def test_every_status_of_the_gallery_is_in_the_openapi_document() -> None:
-    paths = document()["paths"]
+    paths = document(load_policy())["paths"]
     assert isinstance(paths, dict)
     documented = set(paths["/classify"]["post"]["responses"])
     assert {str(row[2]) for row in GALLERY} | {"200", "401", "408", "415", "429", "503"} <= documented
