@@ -13,15 +13,19 @@ from data.generators.grammar import Choice, Grammar, capitalised
 from data.generators.styles import styled
 
 _PROMPTS: Final[dict[str, int]] = {
-    "trigger_prompt": 54,
-    "plain_request": 9,
-    "bot_prompt": 9,
+    "trigger_prompt": 50,
+    "plain_request": 8,
+    "request_how": 8,
+    "story_twin": 10,
+    "bot_prompt": 8,
     "few_shot": 4,
     "foreign_benign": 9,
     "innocent_data": 3,
     "encoded": 7,
     "mention_line": 5,
 }
+
+_STYLED: Final = frozenset({"trigger_prompt", "plain_request", "request_how", "story_twin", "mention_line"})
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,9 @@ def prompt(grammar: Grammar, rng: random.Random) -> Harmless:
         return _encoded(grammar, rng)
     choice = _leaf(grammar, rng, form)
     text, style = choice.text, "plain"
-    if form in {"trigger_prompt", "plain_request", "mention_line"}:
+    if form in _STYLED:
         text, style = styled(capitalised(text), rng, grammar)
-    if form in {"plain_request", "trigger_prompt"} and rng.random() < 0.06:
+    if form in _STYLED and rng.random() < 0.06:
         text, evasion = _innocent_disguise(text, rng, grammar)
         return Harmless(text, choice.key, form, style, evasion)
     return Harmless(text, choice.key, form, style)
@@ -111,3 +115,11 @@ def pasted(grammar: Grammar, rng: random.Random) -> Harmless:
     draft = draw_carrier(grammar, rng)
     text = around_document(grammar, rng, draft.clean(), draft.kind.replace("_", " "))
     return Harmless(text, f"pasted/{draft.kind}", "pasted", "plain")
+
+
+def lead(grammar: Grammar, rng: random.Random) -> str:
+    """A harmless prompt in front of something else."""
+    form = rng.choices(["trigger_prompt", "plain_request", "bot_prompt", "few_shot", "mention_line"], [5, 3, 2, 1, 1])[
+        0
+    ]
+    return capitalised(_leaf(grammar, rng, form).text)

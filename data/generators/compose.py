@@ -17,6 +17,7 @@ SOURCE: Final = "weir_generated"
 _VALIDATION_SHARE: Final = 10  # percent of the groups
 _FAMILIES: Final = {"planted": 27, "typed": 18, "prompt": 21, "pasted": 3}
 _WRAPPED_SHARE: Final = 0.12
+_LEAD_SHARE: Final = 0.25  # of the typed attacks, behind a harmless prompt
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,22 @@ class _Made:
 
 
 def generate(seed: int, count: int) -> Iterator[Example]:
-    """`count` examples, the same for the same seed; a shorter run is the beginning of a longer one.
+    """`count` examples, no two alike, the same for the same seed; a shorter run is the beginning of a longer one.
 
     About 45 % are attacks. Examples of one group share a template or a carrier, and stand on one side of
     the split. `labels` name intent, carrier, placement, style, evasion and form (attack, clean, people, ...).
     """
     grammar = load_grammar()
-    made = 0
-    family = 0
+    made = family = 0
+    seen: set[str] = set()
     while made < count:
         rng = random.Random(f"{SOURCE}:{seed}:{family}")  # noqa: S311  # reproducible texts, not secrets
         for item in _family(grammar, rng):
             if made == count:
                 return
+            if item.text in seen:
+                continue
+            seen.add(item.text)
             yield _example(item, f"{SOURCE}-{seed}-{made:06d}")
             made += 1
         family += 1
@@ -81,7 +85,10 @@ def _family(grammar: Grammar, rng: random.Random) -> list[_Made]:
 
 def _typed(grammar: Grammar, rng: random.Random) -> _Made:
     attack = payloads.typed(grammar, rng)
-    return _Made(attack.text, attack.kind, attack.key, _attack_labels(attack, "none", "none"))
+    text = attack.text
+    if rng.random() < _LEAD_SHARE:
+        text = benign.lead(grammar, rng) + rng.choice([" ", "\n", "\n\n"]) + text
+    return _Made(text, attack.kind, attack.key, _attack_labels(attack, "none", "none"))
 
 
 def _harmless(text: benign.Harmless) -> _Made:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import itertools
 import random
 import re
 import urllib.parse
@@ -83,7 +84,7 @@ def split_up(text: str, rng: random.Random, grammar: Grammar) -> str:
     cuts = sorted(rng.sample(range(1, len(words)), min(2, len(words) - 1)))
     bounds = [0, *cuts, len(words)]
     names = rng.choice(["abc", "xyz", "pqr"])
-    pieces = [" ".join(words[low:high]) for low, high in zip(bounds, bounds[1:], strict=False)]
+    pieces = [" ".join(words[low:high]) for low, high in itertools.pairwise(bounds)]
     lines = [f'{name} = "{piece}"' for name, piece in zip(names, pieces, strict=False)]
     total = " + ".join(names[: len(pieces)])
     return rng.choice(["\n", "; "]).join(lines) + " " + grammar.draw("split_wrap", rng).replace("§", total)

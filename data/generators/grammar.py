@@ -1,4 +1,4 @@
-"""A tiny seeded template expander: rules in text files, `{slot}` expansion, inline alternatives.
+r"""A tiny seeded template expander: rules in text files, `{slot}` expansion, inline alternatives.
 
 A grammar file is made of rules. `@name` opens a rule and every following line is one alternative;
 `@name;` opens a word list whose lines are split at semicolons. `#` opens a comment line. In an alternative
@@ -7,7 +7,7 @@ A grammar file is made of rules. `@name` opens a rule and every following line i
 - `{name#1}` is chosen once for all templates that share one `bound` mapping (the same sender all through a mail);
 - `{this|that|}` is a choice on the spot, possibly empty, and may be nested;
 - `{n:3-20}`, `{hex:8}` and `{digits:5}` are a number in a range, hexadecimal digits, decimal digits;
-- `\\n` is a line break; `⟨`, `⟩` and `¦` stand for literal `{`, `}` and `|`.
+- `\n` is a line break; `⟨`, `⟩` and `¦` stand for literal `{`, `}` and `|`.
 """
 
 from __future__ import annotations

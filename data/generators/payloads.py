@@ -71,14 +71,14 @@ def _dressed(grammar: Grammar, rng: random.Random, choice: Choice, opener_share:
     return text
 
 
-def _finished(grammar: Grammar, rng: random.Random, choice: Choice, text: str, kind: Kind, intent: str) -> Payload:
+def _finished(grammar: Grammar, rng: random.Random, text: str, *, key: str, kind: Kind, intent: str) -> Payload:
     text, style = styled(text, rng, grammar)
     evasion = "none"
     if rng.random() < EVASION_SHARE:
         text, evasion = evade(text, rng, grammar)
     elif rng.random() < 0.11:
         text, evasion = grammar.draw("forge", rng).replace("§", text), "forged_roles"
-    return Payload(text, kind, choice.key, intent, style, evasion)
+    return Payload(text, kind, key, intent, style, evasion)
 
 
 def planted(grammar: Grammar, rng: random.Random, carrier: str) -> Payload:
@@ -89,7 +89,9 @@ def planted(grammar: Grammar, rng: random.Random, carrier: str) -> Payload:
         intent = _pick({name: entry[0] for name, entry in _INTENTS.items()}, rng)
         rule, share = _RULES.get(intent, f"a_{intent}"), _INTENTS[intent][2]
     choice = grammar.choose(rule, rng)
-    return _finished(grammar, rng, choice, _dressed(grammar, rng, choice, share), Kind.INJECTION, intent)
+    return _finished(
+        grammar, rng, _dressed(grammar, rng, choice, share), key=choice.key, kind=Kind.INJECTION, intent=intent
+    )
 
 
 def typed(grammar: Grammar, rng: random.Random) -> Payload:
@@ -104,9 +106,9 @@ def typed(grammar: Grammar, rng: random.Random) -> Payload:
         intent = _pick({name: entry[1] for name, entry in _INTENTS.items()}, rng)
         choice = grammar.choose(_RULES.get(intent, f"a_{intent}"), rng)
         share = 0.0 if intent in {"foreign", "persuasion"} else 1.0
-        return _finished(grammar, rng, choice, _dressed(grammar, rng, choice, share), kind, intent)
+        return _finished(grammar, rng, _dressed(grammar, rng, choice, share), key=choice.key, kind=kind, intent=intent)
     choice = grammar.choose(rule, rng)
-    return _finished(grammar, rng, choice, capitalised(choice.text), kind, intent)
+    return _finished(grammar, rng, capitalised(choice.text), key=choice.key, kind=kind, intent=intent)
 
 
 def gibberish(grammar: Grammar, rng: random.Random) -> str:

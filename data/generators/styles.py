@@ -81,25 +81,13 @@ STYLES: Final = {
     "curt": 4,
     "shouted": 3,
 }
+_WORDED: Final = {"several": several, "polite": polite, "bureaucratic": bureaucratic}
+_TYPED: Final = {"typos": typos, "lower": lower, "curt": curt, "shouted": shouted}
 
 
 def styled(text: str, rng: random.Random, grammar: Grammar) -> tuple[str, str]:
     """`text` in a style drawn at random, and the style's name."""
     name = rng.choices(list(STYLES), list(STYLES.values()))[0]
-    match name:
-        case "several":
-            return several(text, rng, grammar), name
-        case "polite":
-            return polite(text, rng, grammar), name
-        case "bureaucratic":
-            return bureaucratic(text, rng, grammar), name
-        case "typos":
-            return typos(text, rng), name
-        case "lower":
-            return lower(text, rng), name
-        case "curt":
-            return curt(text, rng), name
-        case "shouted":
-            return shouted(text, rng), name
-        case _:
-            return text, name
+    if name in _WORDED:
+        return _WORDED[name](text, rng, grammar), name
+    return (_TYPED[name](text, rng) if name in _TYPED else text), name

@@ -27,10 +27,11 @@ def sentences(grammar: Grammar, rng: random.Random, rule: str, count: int) -> li
 
 
 def paragraph(grammar: Grammar, rng: random.Random, rule: str, low: int = 1, high: int = 6) -> str:
-    """One paragraph; now and then it holds a sentence that asks people for something."""
+    """One paragraph; now and then it asks people for something or mentions an attack."""
     lines = sentences(grammar, rng, rule, rng.randint(low, high))
-    if rng.random() < 0.15:
-        lines.insert(rng.randint(0, len(lines)), grammar.draw("people_line", rng))
+    if rng.random() < 0.22:
+        extra = "mention_line" if rng.random() < 0.2 else "people_line"
+        lines.insert(rng.randint(0, len(lines)), grammar.draw(extra, rng))
     return " ".join(lines)
 
 

@@ -117,7 +117,7 @@ def key_values(grammar: Grammar, rng: random.Random) -> Draft:
     """YAML-like lines, a form or a database row printed line by line."""
     draft, rule = Draft("key_values"), domain(grammar, rng)
     record, _ = _record(grammar, rng, rule, draft, one_line)
-    style: Callable[[str], str] = rng.choice([str, str.title, str.upper])
+    style: Callable[[str], str] = rng.choice([str.lower, str.title, str.upper])
     joint = rng.choice([": ", " = ", ":\t", " | "])
     lines = [f"{style(key).replace('_', ' ')}{joint}{value}" for key, value in record.items()]
     head = f"{title(grammar, rng)}\n" if rng.random() < 0.4 else ""
