@@ -63,7 +63,7 @@ class Drain:
         self._store = store
         self._consumer = consumer
         self._batch = batch
-        self._claim_after_ms = max(int(claim_after_s * 1000), 1)
+        self._claim_after_ms = int(claim_after_s * 1000)
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Drained:
         """Move everything that is there, first what dead drains left behind; `stopped` is asked after each batch.
