@@ -85,7 +85,7 @@ def _scores_by_features(
 
 
 def _scores_by_words(train: Sequence[Example], test: Sequence[Example]) -> npt.NDArray[np.float64]:
-    words = CountVectorizer(binary=True, min_df=3, token_pattern=r"(?u)\b\w+\b")
+    words = CountVectorizer(binary=True, min_df=3)
     model = make_pipeline(words, LogisticRegression(max_iter=1000, C=0.3))
     model.fit([example.text for example in train], targets(train))
     return np.asarray(model.predict_proba([example.text for example in test])[:, 1])

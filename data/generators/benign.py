@@ -22,6 +22,7 @@ _PROMPTS: Final[dict[str, int]] = {
     "foreign_benign": 9,
     "innocent_data": 3,
     "encoded": 7,
+    "gibberish": 3,
     "mention_line": 5,
 }
 
@@ -56,6 +57,9 @@ def prompt(grammar: Grammar, rng: random.Random) -> Harmless:
     form = rng.choices(list(_PROMPTS), list(_PROMPTS.values()))[0]
     if form == "encoded":
         return _encoded(grammar, rng)
+    if form == "gibberish":
+        choice = grammar.choose("gibberish_frame", rng)
+        return Harmless(choice.text.replace("§", gibberish(grammar, rng)), choice.key, form, "plain")
     choice = _leaf(grammar, rng, form)
     text, style = choice.text, "plain"
     if form in _STYLED:
@@ -115,6 +119,11 @@ def pasted(grammar: Grammar, rng: random.Random) -> Harmless:
     draft = draw_carrier(grammar, rng)
     text = around_document(grammar, rng, draft.clean(), draft.kind.replace("_", " "))
     return Harmless(text, f"pasted/{draft.kind}", "pasted", "plain")
+
+
+def gibberish(grammar: Grammar, rng: random.Random) -> str:
+    """A run of words and marks without meaning: a cat on the keyboard, or an optimised suffix of an attack."""
+    return " ".join(grammar.draw("suffix_piece", rng) for _ in range(rng.randint(8, 24)))
 
 
 def lead(grammar: Grammar, rng: random.Random) -> str:

@@ -14,10 +14,13 @@ from typing import Final
 from data.generators.grammar import Grammar
 
 _LEET = str.maketrans("aeiostlg", "43105719")
-_LOOKALIKE = {
-    "a": "\u0430", "c": "\u0441", "e": "\u0435", "i": "\u0456", "o": "\u043e", "p": "\u0440", "x": "\u0445", "y": "\u0443",
-    "A": "\u0391", "B": "\u0392", "E": "\u0395", "I": "\u0399", "O": "\u039f", "S": "\u0405", "T": "\u03a4",
-}  # fmt: skip
+_LOOKALIKE = dict(
+    zip(
+        "aceiopxyABEIOST",
+        "\u0430\u0441\u0435\u0456\u043e\u0440\u0445\u0443\u0391\u0392\u0395\u0399\u039f\u0405\u03a4",
+        strict=True,
+    )
+)
 _ZERO_WIDTH = ("\u200b", "\u200c", "\u200d", "\u2060", "\u00ad")
 
 Evasion = Callable[[str, random.Random, Grammar], str]

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
+from data.generators.benign import gibberish
 from data.generators.evasions import evade
 from data.generators.grammar import Choice, Grammar, capitalised, uncapitalised
 from data.generators.styles import styled
@@ -109,8 +110,3 @@ def typed(grammar: Grammar, rng: random.Random) -> Payload:
         return _finished(grammar, rng, _dressed(grammar, rng, choice, share), key=choice.key, kind=kind, intent=intent)
     choice = grammar.choose(rule, rng)
     return _finished(grammar, rng, capitalised(choice.text), key=choice.key, kind=kind, intent=intent)
-
-
-def gibberish(grammar: Grammar, rng: random.Random) -> str:
-    """A run of words and marks without meaning, as optimised suffixes look."""
-    return " ".join(grammar.draw("suffix_piece", rng) for _ in range(rng.randint(8, 24)))

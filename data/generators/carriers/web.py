@@ -42,7 +42,8 @@ def html_page(grammar: Grammar, rng: random.Random) -> Draft:
     top = f"<html><head><title>{head}</title>\n{meta if rng.random() < 0.4 else ''}</head><body>\n"
     if rng.random() < 0.4:
         top = ""
-    foot = f"<footer>{grammar.expand('{company}, {n:2012-2026}', rng)}{draft.mark('footnote', ' ', '', html_text)}</footer>"
+    planted = draft.mark("footnote", prefix=" ", escape=html_text)
+    foot = f"<footer>{grammar.expand('{company}, {n:2012-2026}', rng)}{planted}</footer>"
     draft.text = f"{top}<h1>{head}</h1>\n" + "\n".join(blocks) + f"\n{foot}" + ("</body></html>" if top else "")
     return draft
 
