@@ -1,0 +1,226 @@
+"""What the gateway costs around the model: overhead of one request, and throughput on texts of mixed length.
+
+    python -m benchmarks.gateway [--bundle production|DIR] [--rounds N] [--requests N] [--texts N]
+
+Overhead is the client's latency minus the answer's `timings_ms.model`, at concurrency 1, beside a bare Starlette
+application in the same run. Throughput is useful tokens per second of the whole service against a bare loop over
+`Classifier.predict` on the same texts with as many threads. Both sides are warm and take turns. Results are printed as
+ratios and written to var/bench/gateway.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from benchmarks.load import ask, ask_all, connect, request_bytes, texts
+from models.bundle import BundleError, load_bundle
+from models.classifier import Classifier
+from models.registry import resolve
+
+OUTPUT: Final = Path("var/bench/gateway.json")
+CONCURRENCY: Final = 32
+POLICY: Final = """
+tiers:
+  anonymous: &tier
+    {requests_per_minute: 5000000, burst: 5000000, tokens_per_minute: 5000000, token_burst: 5000000,
+     concurrent: 5000001, max_characters: 100000, max_texts: 100, on_redis_down: deny, policy: default}
+  authenticated: *tier
+  internal: *tier
+policies:
+  default: {input: {injection: {block: fpr_1%}}}
+"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Milliseconds and useful tokens per second; ratios are ours over the yardstick's."""
+
+    bundle: str
+    threads: int
+    overhead_p50_ms: float
+    overhead_p99_ms: float
+    bare_p50_ms: float
+    bare_p99_ms: float
+    overhead_ratio_p50: float
+    service_tokens_per_s: float
+    loop_tokens_per_s: float
+    throughput_ratio: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, print and write the report."""
+    options = _parser().parse_args(arguments)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-bench-")))
+        bundle = _bundle(options.bundle, folder)
+        version = load_bundle(bundle).manifest.version
+        threads = os.cpu_count() or 1
+        gateway = stack.enter_context(_gateway(bundle, folder))
+        bare = stack.enter_context(_bare(folder))
+        ours, yardstick = _overhead(gateway, bare, options.rounds, options.requests)
+        service, loop = _throughput(gateway, bundle, threads, options.rounds, options.texts)
+    report = Report(
+        bundle=version,
+        threads=threads,
+        overhead_p50_ms=_quantile(ours, 0.5),
+        overhead_p99_ms=_quantile(ours, 0.99),
+        bare_p50_ms=_quantile(yardstick, 0.5),
+        bare_p99_ms=_quantile(yardstick, 0.99),
+        overhead_ratio_p50=round(_quantile(ours, 0.5) / _quantile(yardstick, 0.5), 2),
+        service_tokens_per_s=service,
+        loop_tokens_per_s=loop,
+        throughput_ratio=round(service / loop, 3),
+    )
+    _show(report)
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    OUTPUT.write_text(json.dumps(asdict(report), indent=2) + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--bundle", default="production")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=400, help="requests of each side in one round of overhead")
+    parser.add_argument("--texts", type=int, default=400, help="texts of each side in one round of throughput")
+    return parser
+
+
+def _bundle(name: str, folder: Path) -> Path:
+    try:
+        return resolve(name)
+    except BundleError as error:
+        from tests.tiny_bundle import build_tiny_bundle  # noqa: PLC0415  only where no production bundle exists yet
+
+        print(f"{error}; using the tiny test bundle, whose throughput says nothing about a real model")
+        return build_tiny_bundle(folder / "tiny")
+
+
+def _overhead(gateway: int, bare: int, rounds: int, requests: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of each request outside the model, of the gateway and of the bare application."""
+    short = [request_bytes(text) for text in texts(requests, seed=1, sigma=0.3)]
+    sides: dict[int, list[float]] = {gateway: [], bare: []}
+    for number in range(rounds + 1):
+        for port in sides:
+            with connect(port) as connection:
+                measured = [_outside_model(connection, request) for request in short]
+            if number:  # the first round warms both
+                sides[port] += measured
+    return sides[gateway], sides[bare]
+
+
+def _outside_model(connection: socket.socket, request: bytes) -> float:
+    begun = time.perf_counter()
+    answer = ask(connection, request)
+    elapsed: float = (time.perf_counter() - begun) * 1000 - answer["timings_ms"]["model"]
+    return elapsed
+
+
+def _throughput(gateway: int, bundle: Path, threads: int, rounds: int, count: int) -> tuple[float, float]:
+    """Median useful tokens per second of the service and of the bare loop, in turns on the same texts."""
+    mixed = texts(count, seed=2)
+    requests = [request_bytes(text) for text in mixed]
+    classifier = Classifier.load(load_bundle(bundle), threads=1)
+    tokens = sum(classifier.prepare(text).tokens for text in mixed)
+    service, loop = [], []
+    for number in range(rounds + 1):
+        begun = time.perf_counter()
+        asyncio.run(ask_all(gateway, requests, CONCURRENCY))
+        between = time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda text: classifier.predict([text]), mixed))
+        ended = time.perf_counter()
+        if number:
+            service.append(tokens / (between - begun))
+            loop.append(tokens / (ended - between))
+    return round(median(service), 1), round(median(loop), 1)
+
+
+@contextmanager
+def _gateway(bundle: Path, folder: Path) -> Iterator[int]:
+    policy = folder / "policy.yaml"
+    policy.write_text(POLICY)
+    environment = {
+        "WEIR_BUNDLE": str(bundle.resolve()),
+        "WEIR_POLICY_PATH": str(policy),
+        "WEIR_STATE_DIR": str(folder / "state"),
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "True",
+    }
+    command = [str(Path(sys.executable).with_name("bentoml")), "serve", "serving.service:Weir", "--host", "127.0.0.1"]
+    with _process(command, folder / "gateway.log", environment) as port:
+        yield port
+
+
+@contextmanager
+def _bare(folder: Path) -> Iterator[int]:
+    command = [sys.executable, "-m", "uvicorn", "--factory", "benchmarks.bare:create_app", "--log-level", "warning"]
+    with _process(command, folder / "bare.log", {}) as port:
+        yield port
+
+
+@contextmanager
+def _process(command: list[str], log: Path, environment: dict[str, str]) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], env={**os.environ, **environment}, stdout=output, stderr=output
+        )
+    try:
+        _wait(process, port, log)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with connect(port) as connection:
+                ask(connection, request_bytes("hello"))
+        except (OSError, RuntimeError, IndexError, ValueError):
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"{process.args!r} did not come up:\n{log.read_text()[-2000:]}")
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    return round(sorted(values)[min(int(len(values) * share), len(values) - 1)], 3)
+
+
+def _show(report: Report) -> None:
+    print(f"model {report.bundle}, {report.threads} threads")
+    print(f"overhead   p50 {report.overhead_p50_ms:.2f} ms, p99 {report.overhead_p99_ms:.2f} ms (goal: 1.0 and 5)")
+    print(
+        f"bare app   p50 {report.bare_p50_ms:.2f} ms, p99 {report.bare_p99_ms:.2f} ms"
+        f" -> ratio {report.overhead_ratio_p50}"
+    )
+    print(
+        f"throughput {report.service_tokens_per_s:.0f} tokens/s of {report.loop_tokens_per_s:.0f} in a bare loop"
+        f" -> ratio {report.throughput_ratio} (goal: 0.8)"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
