@@ -20,6 +20,7 @@ Location = tuple[int | str, ...]
 _WANTED: Final = {
     "int_type": "must be a whole number without a unit",
     "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
     "string_type": "must be text",
     "string_pattern_mismatch": "must be lower-case letters, digits, - and _, beginning with a letter",

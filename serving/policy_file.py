@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from data.schema import Action, Category
 from serving.policy_errors import Location, Mistake, PolicyError, located, mistake_of, read_yaml, suggestion
+from serving.ratelimit.limits import HIGHEST_RATE_PER_S
 
 _POINT: Final = re.compile(r"fpr_(\d+(?:\.\d+)?)%")
 
@@ -73,6 +74,7 @@ def _reachable(rule: dict[Action, str]) -> dict[Action, str]:
 
 
 Count = Annotated[int, Field(ge=1)]
+PerMinute = Annotated[int, Field(ge=1, le=int(HIGHEST_RATE_PER_S * 60))]
 CategoryName = Annotated[Category, _named("category", Category)]
 ActionName = Annotated[Action, _named("action", Action)]
 PointName = Annotated[str, BeforeValidator(_point)]
@@ -87,9 +89,9 @@ class _Section(BaseModel):
 class TierFile(_Section):
     """One tier as written; the fields are explained in docs/policy.md."""
 
-    requests_per_minute: Count
+    requests_per_minute: PerMinute
     burst: Count
-    tokens_per_minute: Count
+    tokens_per_minute: PerMinute
     token_burst: Count
     concurrent: Count
     max_characters: Count
