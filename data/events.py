@@ -160,7 +160,7 @@ def _default_redis() -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data.events")
     drain = parser.add_subparsers(required=True).add_parser("drain", help="move events from Redis to Parquet")
-    drain.add_argument("--redis-url", default=_default_redis(), help="redis://, rediss:// or unix:// (%(default)s)")
+    drain.add_argument("--redis-url", default=_default_redis(), help="default: REDIS_URL, or the embedded Redis")
     drain.add_argument("--to", default="var/events", help="folder or fsspec URL (%(default)s)")
     drain.add_argument("--batch", type=int, default=1000, help="events in one file at most (%(default)s)")
     drain.add_argument(

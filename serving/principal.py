@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 from serving.errors import CannotJudge, InvalidRequest, Unauthenticated
 from serving.keys import Key, KeyRefused, KeyRing, KeysUnavailable
-from serving.redis_connection import Connection, RedisDown
+from serving.redis_connection import Connection, RedisError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -112,13 +112,13 @@ class Identity:
         if self._address_secret is None:
             try:
                 self._address_secret = await shared_address_secret(self._redis)
-            except RedisDown:
+            except RedisError:
                 raise CannotJudge("The caller cannot be identified at the moment") from None
         return address_id(address, self._address_secret)
 
 
 async def shared_address_secret(redis: Connection) -> bytes:
-    """The installation's secret for hashing addresses, made by the first to ask. Raises :class:`RedisDown`."""
+    """The installation's secret for hashing addresses, made by the first to ask. Raises :class:`RedisError`."""
     await redis.execute("SET", ADDRESS_SECRET, secrets.token_bytes(32), "NX")
     secret: bytes = await redis.execute("GET", ADDRESS_SECRET)
     return secret

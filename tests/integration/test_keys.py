@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from starlette.datastructures import Headers
 
 from serving.errors import CannotJudge, InvalidRequest, Unauthenticated
-from serving.keys import DisabledKey, KeyRing, KeysUnavailable, KeyTable, UnknownKey, new_secret
+from serving.keys import DisabledKey, KeyRing, KeysUnavailable, KeyTable, UnknownKey, hash_secret, new_secret
 from serving.principal import Caller, Identity
 from serving.redis_connection import Connection
 
@@ -147,6 +147,27 @@ async def test_keys_survive_the_death_of_redis(tmp_path: Path) -> None:
         os.kill(redis.embedded_pid, signal.SIGKILL)
     async with Connection(None, tmp_path, timeout_s=2) as redis:
         assert await ring_of(KeyTable(redis)).resolve(secret) == key
+
+
+@pytest.mark.parametrize(
+    "record", [b"", b"{}", b"not json", b'{"id": "key_1", "tier": "root", "name": "n", "created": 1}']
+)
+async def test_a_damaged_record_opens_nothing_and_harms_no_other_key(
+    record: bytes, table: KeyTable, redis: Connection
+) -> None:
+    damaged = new_secret()
+    await redis.execute("HSET", "weir:{keys}:table", hash_secret(damaged), record)
+    key, secret = await table.create(tier="authenticated", name="n", now=NOW)
+    ring = ring_of(table)
+    assert await ring.resolve(secret) == key
+    with pytest.raises(UnknownKey):
+        await ring.resolve(damaged)
+
+
+async def test_a_redis_that_refuses_the_commands_is_a_redis_that_cannot_say(table: KeyTable, redis: Connection) -> None:
+    await redis.execute("LPUSH", "weir:{keys}:marker", "another program's list")
+    with pytest.raises(KeysUnavailable):
+        await ring_of(table).resolve(new_secret())
 
 
 async def test_a_table_larger_than_one_step_is_read_whole(table: KeyTable) -> None:
