@@ -126,7 +126,7 @@ class EventLog:
                 dataclasses.replace(
                     event,
                     text=text if with_text else None,
-                    embedding=tuple(embedding) if embedding is not None and (with_text or flagged) else None,
+                    embedding=tuple(embedding.tolist()) if embedding is not None and (with_text or flagged) else None,
                 )
             )
         except (TypeError, ValueError) as error:
