@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from models.bundle import Bundle
 from models.classifier import Classifier
@@ -69,7 +68,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             event_log=await stack.enter_async_context(_event_log(settings, metrics, connection)),
             new_id=new_id,
         )
-        await asyncio.to_thread(slot.load, settings.bundle, Path(settings.store))
+        await asyncio.to_thread(slot.load, settings.bundle, settings.store)
         if slot.current is not None:
             metrics.model.info({"version": slot.current.version, "provider": slot.current.classifier.provider})
         _settle_memory()

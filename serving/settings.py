@@ -8,11 +8,13 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+# So that the service finds its own files from whatever folder it is started in, as a Bento too.
+ROOT: Final = Path(__file__).resolve().parents[1]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -30,10 +32,10 @@ class Settings(BaseSettings):
         default=0.05, gt=0, le=5, description="how long one Redis call may take before the tier's fallback answers"
     )
     state_dir: Path = Field(default=Path("var/state"), description="folder of the embedded Redis and of the spool")
-    store: str = Field(default="models/store", description="folder of published bundles")
+    store: Path = Field(default=ROOT / "models" / "store", description="folder of published bundles")
     bundle: str = Field(default="production", description="bundle to serve: an alias, a version or a folder")
     provider: Literal["cpu", "cuda"] = Field(default="cpu", description="where the model runs")
-    policy_path: Path = Field(default=Path("serving/policy.yaml"), description="the product policy")
+    policy_path: Path = Field(default=ROOT / "serving" / "policy.yaml", description="the product policy")
     workers: int = Field(default=1, ge=1, le=64, description="worker processes; each loads the model")
     inference_threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="threads that run the model"
