@@ -111,12 +111,11 @@ def audit(examples: Sequence[Example]) -> Audit:
 
 
 def _above_twin(judged: Sequence[Example], scores: npt.NDArray[np.float64]) -> float:
-    """Share of (attack, twin) pairs, neighbours of one group and carrier, in which the attack scores higher."""
+    """Share of (attack, twin) pairs, neighbours of one family, in which the attack scores higher."""
     wins, pairs = 0, 0
     for left in range(len(judged) - 1):
         one, two = judged[left], judged[left + 1]
-        same = one.group == two.group and one.labels["carrier"] == two.labels["carrier"]
-        if same and (one.kind is Kind.BENIGN) != (two.kind is Kind.BENIGN):
+        if one.labels["family"] == two.labels["family"] and (one.kind is Kind.BENIGN) != (two.kind is Kind.BENIGN):
             difference = scores[left] - scores[left + 1]
             wins += int((difference if two.kind is Kind.BENIGN else -difference) > 0)
             pairs += 1

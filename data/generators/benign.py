@@ -13,10 +13,12 @@ from data.generators.grammar import Choice, Grammar, capitalised
 from data.generators.styles import styled
 
 _PROMPTS: Final[dict[str, int]] = {
-    "trigger_prompt": 50,
+    "trigger_prompt": 60,
     "plain_request": 8,
     "request_how": 8,
-    "story_twin": 10,
+    "story_twin": 8,
+    "roleplay": 8,
+    "bad_deed_talk": 3,
     "bot_prompt": 8,
     "few_shot": 4,
     "foreign_benign": 9,
@@ -60,8 +62,12 @@ def prompt(grammar: Grammar, rng: random.Random) -> Harmless:
     if form == "gibberish":
         choice = grammar.choose("gibberish_frame", rng)
         return Harmless(choice.text.replace("§", gibberish(grammar, rng)), choice.key, form, "plain")
+    if form == "roleplay":
+        return _roleplay(grammar, rng)
     choice = _leaf(grammar, rng, form)
     text, style = choice.text, "plain"
+    if form == "story_twin" and rng.random() < 0.5:
+        text = lengthened(grammar, rng, text, ["story_detail", "story_detail", "rp_rule"])
     if form in _STYLED:
         text, style = styled(capitalised(text), rng, grammar)
     if form in _STYLED and rng.random() < 0.06:
@@ -124,6 +130,24 @@ def pasted(grammar: Grammar, rng: random.Random) -> Harmless:
 def gibberish(grammar: Grammar, rng: random.Random) -> str:
     """A run of words and marks without meaning: a cat on the keyboard, or an optimised suffix of an attack."""
     return " ".join(grammar.draw("suffix_piece", rng) for _ in range(rng.randint(8, 24)))
+
+
+def lengthened(grammar: Grammar, rng: random.Random, text: str, rules: list[str]) -> str:
+    """Up to a dozen sentences of `rules` in front of `text`."""
+    before = [grammar.draw(rng.choice(rules), rng) for _ in range(rng.choice([1, 2, 3, 5, 8, 12]))]
+    return rng.choice([" ", " ", "\n"]).join([*before, text])
+
+
+def _roleplay(grammar: Grammar, rng: random.Random) -> Harmless:
+    """A harmless role-play with its setting and rules, between three and twenty sentences."""
+    opening = grammar.choose("rp_open", rng)
+    details = [
+        grammar.draw(rng.choice(["rp_rule", "story_detail"]), rng) for _ in range(rng.choice([1, 2, 4, 7, 11, 18]))
+    ]
+    bullet = rng.choice(["", "", "- ", "* "])
+    joint = "\n" if bullet else " "
+    text = joint.join([opening.text, *(bullet + detail for detail in details), grammar.draw("rp_first", rng)])
+    return Harmless(text, opening.key, "roleplay", "plain")
 
 
 def lead(grammar: Grammar, rng: random.Random) -> str:

@@ -15,7 +15,7 @@ from data.schema import Example, Kind, LicenceClass
 
 SOURCE: Final = "weir_generated"
 _VALIDATION_SHARE: Final = 10  # percent of the groups
-_FAMILIES: Final = {"planted": 27, "typed": 18, "prompt": 21, "pasted": 3}
+_FAMILIES: Final = {"planted": 26, "typed": 20, "prompt": 27, "pasted": 2}
 _WRAPPED_SHARE: Final = 0.12
 _LEAD_SHARE: Final = 0.25  # of the typed attacks, behind a harmless prompt
 
@@ -34,7 +34,8 @@ def generate(seed: int, count: int) -> Iterator[Example]:
     """`count` examples, no two alike, the same for the same seed; a shorter run is the beginning of a longer one.
 
     About 45 % are attacks. Examples of one group share a template or a carrier, and stand on one side of
-    the split. `labels` name intent, carrier, placement, style, evasion and form (attack, clean, people, ...).
+    the split. `labels` name intent, carrier, placement, style, evasion, form
+    (attack, clean, people, ...) and family: an attack in a carrier and its twins are one family.
     """
     grammar = load_grammar()
     made = family = 0
@@ -47,7 +48,7 @@ def generate(seed: int, count: int) -> Iterator[Example]:
             if item.text in seen:
                 continue
             seen.add(item.text)
-            yield _example(item, f"{SOURCE}-{seed}-{made:06d}")
+            yield _example(item, f"{SOURCE}-{seed}-{made:06d}", f"{seed}-{family}")
             made += 1
         family += 1
 
@@ -58,7 +59,7 @@ def split_of(group: str) -> str:
     return "validation" if int.from_bytes(digest[:4], "big") % 100 < _VALIDATION_SHARE else "train"
 
 
-def _example(item: _Made, name: str) -> Example:
+def _example(item: _Made, name: str, family: str) -> Example:
     return Example(
         id=name,
         text=item.text,
@@ -67,7 +68,7 @@ def _example(item: _Made, name: str) -> Example:
         split=split_of(item.group),
         licence_class=LicenceClass.PERMISSIVE,
         group=item.group,
-        labels=item.labels,
+        labels={**item.labels, "family": family},
     )
 
 
@@ -103,7 +104,7 @@ def _planted(grammar: Grammar, rng: random.Random) -> list[_Made]:
     attack = payloads.planted(grammar, rng, draft.kind)
     group = attack.key
     texts = [_Made(draft.fill(place, attack.text), attack.kind, group, _attack_labels(attack, draft.kind, placement))]
-    forms = rng.choice([["clean"], ["clean"], ["other"], ["clean", "other"]])
+    forms = rng.choices([["clean"], ["other"], ["clean", "other"]], [50, 40, 10])[0]
     for form in forms:
         if form == "clean":
             twin = benign.Harmless("", group, "clean", "plain")
@@ -125,8 +126,9 @@ def _wrapped(grammar: Grammar, rng: random.Random, made: _Made, noun: str) -> _M
 
 def _place(draft: Draft, rng: random.Random) -> int:
     """Placements first and places second, so that a carrier with ten fields is not all fields."""
-    placement = rng.choice(sorted({slot.placement for slot in draft.slots}))
-    return rng.choice([number for number, slot in enumerate(draft.slots) if slot.placement == placement])
+    places = draft.places()
+    placement = rng.choice(sorted({draft.slots[number].placement for number in places}))
+    return rng.choice([number for number in places if draft.slots[number].placement == placement])
 
 
 def _attack_labels(attack: payloads.Payload, carrier: str, placement: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ A grammar file is made of rules. `@name` opens a rule and every following line i
 
 - `{name}` is replaced by one alternative of the rule `name`; `{^name}` also capitalises its first letter;
 - `{name#1}` is chosen once for all templates that share one `bound` mapping (the same sender all through a mail);
-- `{this|that|}` is a choice on the spot, possibly empty, and may be nested;
+- `{this|that|}` is a choice on the spot, possibly empty, and may be nested; `{some words}` are just these words;
 - `{n:3-20}`, `{hex:8}` and `{digits:5}` are a number in a range, hexadecimal digits, decimal digits;
 - `\n` is a line break; `⟨`, `⟩` and `¦` stand for literal `{`, `}` and `|`.
 """
@@ -82,6 +82,8 @@ class Grammar:
             if slot not in bound:
                 bound[slot] = self.expand("{" + slot.partition("#")[0] + "}", rng, bound)
             return bound[slot]
+        if not slot.isidentifier():  # braces round words without a choice between them
+            return slot
         return rng.choice(self._alternatives(slot))
 
     def _alternatives(self, rule: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-from data.generators.benign import gibberish
+from data.generators.benign import gibberish, lengthened
 from data.generators.evasions import evade
 from data.generators.grammar import Choice, Grammar, capitalised, uncapitalised
 from data.generators.styles import styled
@@ -109,4 +109,9 @@ def typed(grammar: Grammar, rng: random.Random) -> Payload:
         share = 0.0 if intent in {"foreign", "persuasion"} else 1.0
         return _finished(grammar, rng, _dressed(grammar, rng, choice, share), key=choice.key, kind=kind, intent=intent)
     choice = grammar.choose(rule, rng)
-    return _finished(grammar, rng, capitalised(choice.text), key=choice.key, kind=kind, intent=intent)
+    text = capitalised(choice.text)
+    if kind is Kind.JAILBREAK and rng.random() < 0.5:
+        text = lengthened(
+            grammar, rng, text, ["jb_rule", "jb_backstory", "jb_backstory", "story_detail", "story_detail"]
+        )
+    return _finished(grammar, rng, text, key=choice.key, kind=kind, intent=intent)

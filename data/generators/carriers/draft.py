@@ -72,6 +72,10 @@ class Draft:
         self.slots.append(Slot(placement, prefix, suffix, escape))
         return f"\ue000{len(self.slots) - 1}\ue001"
 
+    def places(self) -> list[int]:
+        """Numbers of the places that the text really holds; a carrier may set a mark and leave it out."""
+        return sorted(int(number) for number in _MARK.findall(self.text))
+
     def fill(self, chosen: int, text: str) -> str:
         """The carrier with `text` at place number `chosen` and nothing at the others."""
 

@@ -36,8 +36,10 @@ def paragraph(grammar: Grammar, rng: random.Random, rule: str, low: int = 1, hig
 
 
 def paragraphs(grammar: Grammar, rng: random.Random, rule: str, high: int = 5) -> list[str]:
-    """Between one and `high` paragraphs, short texts being commoner."""
+    """Between one and `high` paragraphs, short texts being commoner, and a long text now and then."""
     count = 1 + int((high - 0.01) * rng.random() ** 2)
+    if rng.random() < 0.12:
+        count += rng.randint(2, 6)
     return [paragraph(grammar, rng, rule) for _ in range(count)]
 
 
