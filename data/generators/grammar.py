@@ -116,10 +116,12 @@ def _number(slot: str, rng: random.Random) -> str:
 
 
 def _tidy(text: str) -> str:
-    """Close the gaps that empty choices leave, drop doubled stops and write addresses in lower case."""
+    """Close the gaps that empty choices leave, fix a/an and doubled stops, write addresses in lower case."""
     text = re.sub(r"(?<=\S)  +", " ", text)
     text = re.sub(r" +([,.;:!?])(?=\s|$)", r"\1", text)
     text = re.sub(r"(?<=[a-zA-Z])\.\.(?!\.)", ".", text)
+    text = re.sub(r"\b([Aa])n (?=[bcdfgjklmnpqrstvwxyz])", r"\1 ", text)
+    text = re.sub(r"\b([Aa]) (?=(?:[aei]|o(?!ne\b)|un(?!i)|AI\b|LLM\b)[\w-]*(?![\w@.-]))", r"\1n ", text)
     return _ADDRESS.sub(lambda match: match[0].lower(), text)
 
 
