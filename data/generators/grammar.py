@@ -120,8 +120,8 @@ def _tidy(text: str) -> str:
     text = re.sub(r"(?<=\S)  +", " ", text)
     text = re.sub(r" +([,.;:!?])(?=\s|$)", r"\1", text)
     text = re.sub(r"(?<=[a-zA-Z])\.\.(?!\.)", ".", text)
-    text = re.sub(r"\b([Aa])n (?=[bcdfgjklmnpqrstvwxyz])", r"\1 ", text)
-    text = re.sub(r"\b([Aa]) (?=(?:[aei]|o(?!ne\b)|un(?!i)|AI\b|LLM\b)[\w-]*(?![\w@.-]))", r"\1n ", text)
+    text = re.sub(r"\b([Aa])n (?=[bcdfgjklmnpqrstvwxyz]|user|uni)", r"\1 ", text)
+    text = re.sub(r"\b([Aa]) (?![\w.-]+@)(?=[aei]|o(?!ne\b)|un(?!i)|AI\b|LLM\b)", r"\1n ", text)
     return _ADDRESS.sub(lambda match: match[0].lower(), text)
 
 

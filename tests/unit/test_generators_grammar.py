@@ -81,3 +81,8 @@ def test_capitals_of_acronyms_and_of_the_word_i_stay() -> None:
         "I'm",
     ]
     assert capitalised("über") == "Über"
+
+
+def test_articles_follow_the_word_that_was_drawn_and_addresses_are_lower_case() -> None:
+    text = grammar().expand("an model, a AI, an user, a open door to a anna@X.example", random.Random(0))
+    assert text == "a model, an AI, a user, an open door to a anna@x.example"
