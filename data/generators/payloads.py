@@ -27,6 +27,11 @@ _INTENTS: Final[dict[str, tuple[int, int, float]]] = {
     "persuasion": (5, 8, 0.3),
     "foreign": (4, 16, 0.0),
 }
+# carrier -> intent, rule and opener share of what is planted in no other carrier
+_OWN_INTENTS: Final[dict[str, tuple[str, str, float]]] = {
+    "code": ("code", "a_code", 0.4),
+    "tool_catalogue": ("tool_poisoning", "a_tool_poisoning", 0.1),
+}
 _RULES: Final = {"foreign": "foreign_attack"}
 
 _CHAT: Final[dict[str, tuple[int, Kind, str]]] = {
@@ -84,8 +89,8 @@ def _finished(grammar: Grammar, rng: random.Random, text: str, *, key: str, kind
 
 def planted(grammar: Grammar, rng: random.Random, carrier: str) -> Payload:
     """An instruction to stand in data of the given carrier kind."""
-    if carrier == "code" and rng.random() < 0.5:
-        intent, rule, share = "code", "a_code", 0.4
+    if carrier in _OWN_INTENTS and rng.random() < 0.5:
+        intent, rule, share = _OWN_INTENTS[carrier]
     else:
         intent = _pick({name: entry[0] for name, entry in _INTENTS.items()}, rng)
         rule, share = _RULES.get(intent, f"a_{intent}"), _INTENTS[intent][2]

@@ -72,10 +72,10 @@ def test_attacks_in_disguise_are_about_every_eighth(examples: list[Example]) -> 
 def test_every_slice_has_attacks_in_a_few_thousand_examples(examples: list[Example], label: str) -> None:
     expected = {
         "intent": {"tool", "exfiltrate", "planted_task", "second_task", "response", "override", "leak", "persuasion",
-                   "foreign", "code", "persona", "scenario", "suffix"},
+                   "foreign", "code", "tool_poisoning", "persona", "scenario", "suffix"},
         "carrier": {"mail", "mail_thread", "chat_transcript", "ticket", "calendar", "note", "json", "xml", "key_values",
                     "search_results", "html", "passage", "review", "markdown", "pdf_text", "csv", "markdown_table",
-                    "log", "invoice", "code"},
+                    "tool_catalogue", "log", "invoice", "code"},
         "placement": {"start", "middle", "end", "field", "attribute", "footnote"},
         "style": {"plain", "several", "polite", "bureaucratic", "typos", "lower", "curt", "shouted"},
         "evasion": {"none", "forged_roles", "gibberish", *EVASIONS},

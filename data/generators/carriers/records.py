@@ -137,3 +137,25 @@ def search_results(grammar: Grammar, rng: random.Random) -> Draft:
     head = grammar.expand("{Results for|Search results:|Top hits for|Query:} {topic}{ ({n:2-900} found)|}", rng)
     draft.text = f"{head}\n\n" + "\n".join(rows) + draft.mark("footnote", prefix="\n\n", escape=one_line)
     return draft
+
+
+def tool_catalogue(grammar: Grammar, rng: random.Random) -> Draft:
+    """A list of tools with descriptions and arguments, as it is handed to a model."""
+    draft = Draft("tool_catalogue")
+    shape = rng.choice(["json", "json", "lines"])
+    argument_key = rng.choice(["parameters", "arguments", "input"])
+    tools: list[dict[str, object]] = []
+    blocks: list[str] = []
+    for _ in range(rng.choice([1, 1, 2, 3, 5])):
+        name = grammar.expand("{tool_verb}_{tool_noun}", rng)
+        text = " ".join(grammar.draw("tool_description", rng) for _ in range(rng.randint(1, 4)))
+        text += draft.mark("field", prefix=" ", escape=json_string)
+        arguments: dict[str, str] = {}
+        for _ in range(rng.randint(1, 3)):
+            hint = draft.mark("attribute", prefix=" ", escape=json_string)
+            arguments[grammar.draw("tool_argument", rng)] = grammar.draw("tool_description", rng) + hint
+        tools.append({"name": name, "description": text, argument_key: arguments})
+        blocks.append("\n".join([f"### {name}", text, *(f"  {key}: {value}" for key, value in arguments.items())]))
+    as_json = json.dumps(tools, ensure_ascii=False, indent=rng.choice([None, 2]))
+    draft.text = as_json if shape == "json" else "\n\n".join(blocks)
+    return draft

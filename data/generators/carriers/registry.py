@@ -23,6 +23,7 @@ CARRIERS: Final[tuple[tuple[Carrier, int], ...]] = (
     (records.xml_result, 4),
     (records.key_values, 4),
     (records.search_results, 4),
+    (records.tool_catalogue, 5),
     (web.html_page, 7),
     (web.article, 10),
     (web.review, 6),
