@@ -40,7 +40,7 @@ class OurRoutesOnly:
     name="weir",
     workers=settings.workers,
     # Longer than the body's and the judgement's own deadlines together: ours answer with a problem document.
-    traffic={"timeout": 60},
+    traffic={"timeout": settings.body_timeout_s + settings.predict_timeout_s + 5},
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
     tracing={"excluded_urls": ".*"},

@@ -117,7 +117,7 @@ async def test_a_local_limit_is_a_limit(open_app: OpenApp, tmp_path: Path) -> No
 async def test_a_caller_that_leaves_takes_its_work_along(open_app: OpenApp) -> None:
     service = await open_app(inference_threads=1)
     sent = asyncio.Event()
-    started: list[object] = []
+    started: list[dict[str, object]] = []
 
     async def receive() -> dict[str, object]:
         if not sent.is_set():
@@ -128,7 +128,7 @@ async def test_a_caller_that_leaves_takes_its_work_along(open_app: OpenApp) -> N
             await asyncio.sleep(0)
         return {"type": "http.disconnect"}
 
-    async def send(message: object) -> None:
+    async def send(message: dict[str, object]) -> None:
         started.append(message)
 
     scope = {
@@ -137,7 +137,8 @@ async def test_a_caller_that_leaves_takes_its_work_along(open_app: OpenApp) -> N
         "server": ("weir", 80), "scheme": "http", "http_version": "1.1", "asgi": {"version": "3.0"},
     }  # fmt: skip
     await service.app(scope, receive, send)
-    assert started == []
+    assert [message.get("status") for message in started] == [499, None]
+    assert all(not message.get("body") for message in started)
     assert service.gateway.scheduler.queued_tokens == 0
     assert service.counted("weir_disconnected_total") == 1
     await service.gateway.finish()
