@@ -23,17 +23,18 @@ from data.candidates import Candidates, CandidateStage
 from data.config import BuildConfig, SourceConfig
 from data.dataset import Row, content_hash, write_split
 from data.datasheet import datasheet
+from data.generators import SOURCE as GENERATED
+from data.generators import generate
 from data.groups import Grouping, group
-from data.overlap import HeldOut, evaluation_texts
+from data.overlap import evaluation_texts
 from data.quality import Cleaned, resolve
-from data.report import build_report
+from data.report import Facts, build_report
 from data.schema import Example, Kind
 from data.selection import capped, paired, weights
 from data.sources import SourceUnavailableError
 from data.splits import assign
 
 HERE = Path(__file__).parent
-GENERATED = "weir_generated"
 Say = Callable[[str], None]
 
 
@@ -61,7 +62,7 @@ def build(
         raise SourceUnavailableError("no source can be read: " + "; ".join(unavailable.values()))
     selection = _select(config, candidates, cache, say)
     rows = _rows(config, selection)
-    manifest = _write(config, out, rows, candidates, held_out, unavailable, selection)
+    manifest = _write(config, out, rows, Facts(candidates, selection.cleaned, held_out, unavailable))
     say(f"{manifest['rows']} rows in {out}, content {str(manifest['content_hash'])[:12]}")
     return manifest
 
@@ -84,8 +85,6 @@ def _gather(stage: CandidateStage, config: BuildConfig, say: Say) -> tuple[list[
 
 
 def _generate(stage: CandidateStage, config: BuildConfig) -> Candidates:
-    from data.generators import generate  # not needed by a build that generates nothing
-
     everything = SourceConfig(caps=dict.fromkeys(Kind, config.generated.count))
     return stage.of_examples(GENERATED, everything, generate(config.seed, config.generated.count))
 
@@ -138,27 +137,19 @@ def _strata(example: Example) -> list[str]:
     return [f"{example.source} {name}" for name in (example.kind, *sorted(example.harm_categories))]
 
 
-def _write(
-    config: BuildConfig,
-    out: Path,
-    rows: list[Row],
-    candidates: Sequence[Candidates],
-    held_out: HeldOut,
-    unavailable: dict[str, str],
-    selection: Selection,
-) -> dict[str, object]:
+def _write(config: BuildConfig, out: Path, rows: list[Row], facts: Facts) -> dict[str, object]:
     manifest_path = out / "manifest.json"
     manifest_path.unlink(missing_ok=True)
     for split in ("train", "validation"):
         write_split(out / f"{split}.parquet", [row for row in rows if row.split == split])
-    report = build_report(rows, candidates, selection.cleaned, held_out, unavailable)
+    report = build_report(rows, facts)
     manifest: dict[str, object] = {
         "content_hash": content_hash(rows),
         "rows": len(rows),
         "splits": dict(sorted(Counter(row.split for row in rows).items())),
         "config": config.model_dump(mode="json"),
-        "unavailable": unavailable,
-        "evaluation_sets_missing": held_out.missing,
+        "unavailable": facts.unavailable,
+        "evaluation_sets_missing": facts.held_out.missing,
     }
     _write_text(out / "report.json", json.dumps(report, indent=1, sort_keys=True))
     _write_text(out / "datasheet.md", datasheet(manifest, report))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from data.candidates import Candidates
 from data.dataset import Row
@@ -12,26 +13,30 @@ from data.quality import Cleaned, length_summary, target_counts
 from data.sources import registry
 
 
-def build_report(
-    rows: Sequence[Row],
-    candidates: Sequence[Candidates],
-    cleaned: Cleaned,
-    held_out: HeldOut,
-    unavailable: dict[str, str],
-) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a build learned on its way; `unavailable` gives the reason for each source that could not be read."""
+
+    candidates: Sequence[Candidates]
+    cleaned: Cleaned
+    held_out: HeldOut
+    unavailable: dict[str, str]
+
+
+def build_report(rows: Sequence[Row], facts: Facts) -> dict[str, object]:
     """Counts only, never a text: by split, by source, by target; what left and why."""
     by_source: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_source[row.example.source].append(row)
     return {
         "splits": {split: _describe([row for row in rows if row.split == split]) for split in ("train", "validation")},
-        "sources": {one.source: _source(one, by_source[one.source], cleaned) for one in candidates},
-        "dropped": {reason: count.total() for reason, count in sorted(cleaned.dropped.items())},
-        "repeated_evaluation_rows": dict(sum((Counter(one.repeated) for one in candidates), Counter())),
-        "evaluation_rows": dict(sorted(Counter(name for name, _ in held_out.texts).items())),
-        "evaluation_sets_missing": held_out.missing,
+        "sources": {one.source: _source(one, by_source[one.source], facts.cleaned) for one in facts.candidates},
+        "dropped": {reason: count.total() for reason, count in sorted(facts.cleaned.dropped.items())},
+        "repeated_evaluation_rows": dict(sum((Counter(one.repeated) for one in facts.candidates), Counter())),
+        "evaluation_rows": dict(sorted(Counter(name for name, _ in facts.held_out.texts).items())),
+        "evaluation_sets_missing": facts.held_out.missing,
         "largest_groups": [size for _, size in Counter(row.group for row in rows).most_common(10)],
-        "unavailable": unavailable,
+        "unavailable": facts.unavailable,
     }
 
 

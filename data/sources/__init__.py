@@ -4,59 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
-import yaml
-
-from data.schema import Example, LicenceClass
+from data.schema import Example
 from data.sources.mirror import read_rows
+from data.sources.registry import PERMISSIVE, Part, Source, registry
 
-Part = Literal["train", "eval"]
-PERMISSIVE = frozenset({LicenceClass.PERMISSIVE, LicenceClass.PERMISSIVE_UPSTREAM})
+__all__ = ["PERMISSIVE", "Part", "Source", "SourceUnavailableError", "load", "mirror_path", "mirror_root", "registry"]
 
 
 class SourceUnavailableError(Exception):
     """A corpus that cannot be had here: neither in the mirror nor from a public home that answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What is known of one corpus. `group_by` names the field of `labels` that tells its templates apart."""
-
-    name: str
-    parts: tuple[Part, ...]
-    origin: str
-    licence: str
-    licence_class: LicenceClass
-    group_by: str | None = None
-
-    @property
-    def permissive(self) -> bool:
-        """Whether a published model may be trained on it."""
-        return self.licence_class in PERMISSIVE
-
-
-@lru_cache(maxsize=1)
-def registry() -> dict[str, Source]:
-    """Every corpus that is known, by name."""
-    entries = yaml.safe_load(Path(__file__).with_name("registry.yaml").read_text(encoding="utf-8"))
-    return {
-        name: Source(
-            name=name,
-            parts=tuple(entry["parts"]),
-            origin=entry["origin"],
-            licence=entry["licence"],
-            licence_class=LicenceClass(entry["licence_class"]),
-            group_by=entry.get("group_by"),
-        )
-        for name, entry in entries.items()
-    }
 
 
 def load(name: str, part: Part = "train", data_dir: Path | None = None) -> Iterator[Example]:
@@ -66,15 +28,12 @@ def load(name: str, part: Part = "train", data_dir: Path | None = None) -> Itera
     with the reason, for a corpus that this way does not lead to.
     """
     source, root = registry()[name], mirror_root(data_dir)
+    if source.committed is not None:
+        root = Path(__file__).parents[2] / source.committed
     if part not in source.parts:
         raise SourceUnavailableError(f"{name}: has no {part} rows")
-    if root is not None:
-        rows = read_rows(mirror_path(name, part, root), group_by=source.group_by)
-        yield from getattr(_module(source), "with_groups", iter)(rows)
-    elif hasattr(_module(source), "examples"):
-        yield from _from_public_home(source, part)
-    else:
-        raise SourceUnavailableError(f"{name}: no public home is known; name a mirror in WEIR_DATA_DIR")
+    rows = _from_public_home(source, part) if root is None else read_rows(mirror_path(name, part, root))
+    yield from getattr(_module(source), "with_groups", iter)(_grouped(row, source.group_by) for row in rows)
 
 
 def mirror_root(data_dir: Path | None = None) -> Path | None:
@@ -97,10 +56,19 @@ def _module(source: Source) -> ModuleType | None:
     return import_module(name) if find_spec(name) else None
 
 
+def _grouped(example: Example, field: str | None) -> Example:
+    """The example with the group that a field of its labels names, unless it has one."""
+    named = example.labels.get(field) if field else None
+    return example if named is None or example.group else replace(example, group=f"{example.source}:{named}")
+
+
 def _from_public_home(source: Source, part: Part) -> Iterator[Example]:
+    """Rows of the home that the source's own file knows; whatever a home says instead becomes one error."""
+    examples = getattr(_module(source), "examples", None)
+    if examples is None:
+        raise SourceUnavailableError(f"{source.name}: no public home is known; name a mirror in WEIR_DATA_DIR")
     try:
-        examples: Iterator[Example] = getattr(_module(source), "examples")(part)
-        yield from examples
+        yield from examples(part)
     except (OSError, ImportError, ValueError, LookupError) as error:
-        reason = f"{source.name}: its public home did not answer ({type(error).__name__})"
+        reason = f"{source.name}: its public home did not give the rows: {type(error).__name__}: {str(error)[:200]}"
         raise SourceUnavailableError(reason) from error

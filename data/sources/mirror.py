@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +34,9 @@ SCHEMA = pa.schema(
 )
 
 
-def read_rows(path: Path, *, group_by: str | None = None) -> Iterator[Example]:
-    """Examples of one parquet or jsonl file, in file order.
-
-    A row without a group of its own gets the one that the field `group_by` of its labels names.
-    """
-    for row in _raw(path):
-        example = _example(row)
-        if example.group is None and group_by is not None and example.labels.get(group_by) is not None:
-            example = replace(example, group=f"{example.source}:{example.labels[group_by]}")
-        yield example
+def read_rows(path: Path) -> Iterator[Example]:
+    """Examples of one parquet or jsonl file, in file order."""
+    return (_example(row) for row in _raw(path))
 
 
 def write_rows(path: Path, examples: Iterable[Example]) -> None:

@@ -1,0 +1,55 @@
+"""What is known of every corpus, read from registry.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from data.schema import LicenceClass
+
+Part = Literal["train", "eval"]
+PERMISSIVE = frozenset({LicenceClass.PERMISSIVE, LicenceClass.PERMISSIVE_UPSTREAM})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is known of one corpus.
+
+    `group_by` names the field of `labels` that tells its templates apart. `committed` is a folder of this
+    project that holds its rows.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    origin: str
+    licence: str
+    licence_class: LicenceClass
+    group_by: str | None = None
+    committed: str | None = None
+
+    @property
+    def permissive(self) -> bool:
+        """Whether a published model may be trained on it."""
+        return self.licence_class in PERMISSIVE
+
+
+@lru_cache(maxsize=1)
+def registry() -> dict[str, Source]:
+    """Every corpus that is known, by name."""
+    entries = yaml.safe_load(Path(__file__).with_name("registry.yaml").read_text(encoding="utf-8"))
+    return {
+        name: Source(
+            name=name,
+            parts=tuple(entry["parts"]),
+            origin=entry["origin"],
+            licence=entry["licence"],
+            licence_class=LicenceClass(entry["licence_class"]),
+            group_by=entry.get("group_by"),
+            committed=entry.get("committed"),
+        )
+        for name, entry in entries.items()
+    }
