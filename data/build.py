@@ -58,7 +58,7 @@ def build(
     held_out = evaluation_texts(data_dir)
     say(f"{len(held_out.texts)} evaluation rows" + _named("; cannot be had", held_out.missing))
     candidates, unavailable = _gather(CandidateStage(config, held_out, data_dir, cache), config, say)
-    if not any(one.examples for one in candidates):
+    if len(unavailable) == len(config.sources):
         raise SourceUnavailableError("no source can be read: " + "; ".join(unavailable.values()))
     selection = _select(config, candidates, cache, say)
     rows = _rows(config, selection)

@@ -43,17 +43,22 @@ def example(
 
 
 def hub(home: str, split: str, *, config: str | None = None) -> Iterator[Raw]:
-    """Rows of a dataset repository, or of a local folder in the same layout."""
-    from datasets import load_dataset  # noqa: PLC0415  heavy, and of no use to a build from the mirror
-
-    yield from load_dataset(home, config, split=split)
+    """Rows of a dataset repository, or of a local folder in the same layout. Raises OSError if it cannot be read."""
+    return _loaded(home, config, split=split)
 
 
 def table(home: str, form: str) -> Iterator[Raw]:
-    """Rows of one csv, json or parquet file (`form`), at an address or a path."""
-    from datasets import load_dataset  # noqa: PLC0415  as above
+    """Rows of one csv, json or parquet file (`form`), at an address or a path. Raises OSError if it cannot be read."""
+    return _loaded(form, None, split="rows", data_files={"rows": home})
 
-    yield from load_dataset(form, data_files={"rows": home}, split="rows")
+
+def _loaded(path: str, config: str | None, **arguments: Any) -> Iterator[Raw]:
+    import datasets  # noqa: PLC0415  heavy, and of no use to a build from the mirror
+
+    try:
+        yield from datasets.load_dataset(path, config, **arguments)
+    except datasets.exceptions.DatasetsError as error:
+        raise OSError(f"datasets could not load {path}: {error}") from error
 
 
 def package(name: str) -> Path:

@@ -153,8 +153,10 @@ def test_a_source_that_cannot_be_read_is_named_and_none_at_all_is_an_error(confi
     both = using(config, sms_spam={Kind.BENIGN: 1}, clinc150={Kind.BENIGN: 1})
     manifest = build(both, tmp_path / "out", data_dir=data_dir)
     assert manifest["unavailable"] == {"clinc150": "clinc150: the mirror has no train/clinc150.parquet"}
+    generated = {"generated": config.generated.model_copy(update={"count": 9})}
+    none = using(config, clinc150={Kind.BENIGN: 1}).model_copy(update=generated)
     with pytest.raises(SourceUnavailableError, match="clinc150"):
-        build(using(config, clinc150={Kind.BENIGN: 1}), tmp_path / "none", data_dir=data_dir)
+        build(none, tmp_path / "none", data_dir=data_dir)
 
 
 def test_a_killed_build_goes_on_where_it_stopped_and_gives_the_same_dataset(dataset: Path, tmp_path: Path) -> None:
