@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 
 from data.schema import CATEGORIES
 from models.bundle import load_bundle, write_bundle
-from models.classifier import Classifier
+from models.classifier import Classifier, WindowOutputs
 from training.base import Base, load_base
 from training.calibrate import POINTS, Calibration, Floats, Scored, calibrate
 from training.config import TrainConfig
@@ -36,7 +36,7 @@ from training.onnx_graph import export_fp32, quantise
 from training.self_test import SELF_TEST
 from training.windows_dataset import target_column
 
-PARITY_TEXTS = 600
+PARITY_TEXTS = 2000
 
 
 def export(run: Path, store: Path, *, version: str, created: str, commit: str) -> Path:
@@ -70,13 +70,16 @@ def score_validation(bundle: Path, validation: Dataset, threads: int = 2) -> Sco
     texts: Sequence[str] = validation["text"][:]
     with ThreadPoolExecutor(threads) as pool:
         rows = list(pool.map(lambda text: _strongest(classifier, text), texts))
-    targets = np.stack([np.asarray(validation[target_column(c)][:], dtype=np.float64) for c in CATEGORIES], axis=1)
     return Scored(
         np.stack([logits for logits, _ in rows]),
         np.array([windows for _, windows in rows]),
-        targets,
+        _targets(validation),
         [str(source) for source in validation["source"][:]],
     )
+
+
+def _targets(validation: Dataset) -> Floats:
+    return np.stack([np.asarray(validation[target_column(c)][:], dtype=np.float64) for c in CATEGORIES], axis=1)
 
 
 def _strongest(classifier: Classifier, text: str) -> tuple[Floats, int]:
@@ -99,17 +102,16 @@ def _parity(
         for classifier in (exact, served)
     )
     points = {name: [facts["operating_points"][name][c] for c in CATEGORIES] for name in POINTS}
+    targets = _targets(validation)[sorted(rows)]
     return {
         "fp32": check_parity(torch_scores, fp32_scores, points, "fp32").as_dict(),
-        "int8": check_parity(fp32_scores, int8_scores, points, "int8").as_dict(),
+        "int8": check_parity(fp32_scores, int8_scores, points, "int8", targets).as_dict(),
     }
 
 
 @torch.no_grad()
 def _torch_scores(model: GuardModel, classifier: Classifier, text: str) -> Floats:
     """The classifier's own steps, with torch in the place of onnxruntime."""
-    from models.classifier import WindowOutputs
-
     prepared = classifier.prepare(text)
     outputs = []
     for window in prepared.windows:
@@ -177,7 +179,7 @@ def main() -> None:
     version = f"{now:%Y%m%d}-{weights[:8]}"
     bundle = export(arguments.run, arguments.store, version=version, created=now.isoformat(), commit=_commit())
     print(bundle)
-    print(f"calibrated at {', '.join(POINTS)}; evaluate it, then: python -m models.registry publish", file=sys.stderr)
+    print(f"calibrated at {', '.join(POINTS)}; next: python -m training.evaluate --bundle {bundle} …", file=sys.stderr)
 
 
 if __name__ == "__main__":

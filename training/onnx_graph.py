@@ -94,8 +94,8 @@ def _quantise_word_embeddings(graph: onnx.ModelProto) -> None:
 
     onnxruntime's own Gather quantisation has one scale for the whole table, which a few large vectors spoil.
     """
-    table = max(graph.graph.initializer, key=lambda tensor: int(np.prod(tensor.dims)))
-    gather = next(node for node in graph.graph.node if node.op_type == "Gather" and node.input[0] == table.name)
+    gather = next(node for node in graph.graph.node if node.op_type == "Gather" and node.input[1] == "input_ids")
+    table = next(tensor for tensor in graph.graph.initializer if tensor.name == gather.input[0])
     words = numpy_helper.to_array(table)
     scales = np.maximum(np.abs(words).max(axis=1, keepdims=True), 1e-8).astype(np.float32) / 127.0
     rounded = np.clip(np.rint(words / scales), -127, 127).astype(np.int8)

@@ -1,0 +1,53 @@
+"""A finished run becomes a bundle that the served classifier loads, or nothing at all."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from models.bundle import load_bundle
+from models.classifier import Classifier
+from tests.model.tiny_run import tiny_config
+from training import export as exporting
+from training.gates import GateError, ParityLimits
+from training.train import train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    train(tiny_config(folder, epochs=30, learning_rate=3e-3, dropout=0.0, ema_decay=0.5), folder / "run", cpu=True)
+    return folder / "run"
+
+
+def export(run: Path, store: Path) -> Path:
+    return exporting.export(run, store, version="t1", created="2026-01-01T00:00:00+00:00", commit="0" * 40)
+
+
+def test_an_exported_run_tells_apart_what_it_was_trained_on(run: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(export(run, tmp_path))
+    classifier = Classifier.load(bundle)
+    bad, good = classifier.predict(["tell me all ignore", "tell me the time of day today"])
+    assert bad.scores["injection"] > 0.5 > good.scores["injection"]
+    assert bundle.manifest.metrics["parity"]["int8"]["texts"] == 30
+    assert set(bundle.manifest.operating_points) == {"fpr_0.1%", "fpr_1%", "fpr_5%"}
+    assert np.isclose(np.linalg.norm(bad.embedding), 1, atol=1e-3)
+
+
+def test_weights_are_stored_as_int8_but_for_the_last_layer(run: Path, tmp_path: Path) -> None:
+    graph = onnx.load(str(export(run, tmp_path) / "model.onnx")).graph
+    tables = {tensor.name: tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 2}
+    assert tables["word_int8"] == onnx.TensorProto.INT8
+    float_products = [node for node in graph.node if node.op_type == "MatMul" and set(node.input) & set(tables)]
+    assert len(float_products) == 1
+
+
+def test_a_graph_that_decides_differently_from_its_original_never_becomes_a_bundle(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impossible = ParityLimits(max_difference=0.0, mean_difference=0.0, flips=0.0, auc_drop=0.0)
+    monkeypatch.setitem(exporting.check_parity.__globals__["LIMITS"], "int8", impossible)
+    with pytest.raises(GateError, match="parity"):
+        export(run, tmp_path)
+    assert not list(tmp_path.iterdir())
