@@ -53,7 +53,7 @@ class Settings(BaseSettings):
         default=(), description="networks whose X-Forwarded-For is believed, comma separated"
     )
     address_hash_secret: SecretStr | None = Field(
-        default=None, description="key of the client address hash; unset: random, kept in the state folder"
+        default=None, description="key of the client address hash; unset: random, shared through Redis"
     )
     event_stream_max_length: int = Field(default=100_000, ge=1, description="events kept in the Redis stream")
     event_spool_bytes: int = Field(
