@@ -64,7 +64,7 @@ build: $(SERVE)/.ready ## make a Bento
 	$(SERVE)/bentoml build
 
 notebooks: $(DEV)/.ready ## execute the notebooks
-	$(DEV)/pytest tests/notebooks
+	$(DEV)/pytest tests/e2e/test_notebooks.py
 
 lock: $(DEV)/.ready ## resolve pyproject.toml anew into requirements/
 	$(DEV)/uv pip compile -q --no-header --no-annotate pyproject.toml -o requirements/serve.txt
