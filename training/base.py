@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import BertConfig, DistilBertConfig, DistilBertModel
@@ -104,17 +105,15 @@ def _minilm_folder() -> Path:
 
 
 def _from_transformers(name: str, dropout: float) -> Base:
-    from huggingface_hub import hf_hub_download  # only this path can reach the hub
-
     try:
-        encoder = DistilBertModel.from_pretrained(
-            name, dropout=dropout, attention_dropout=dropout, dtype=torch.float32
-        )
+        encoder = DistilBertModel.from_pretrained(name, dropout=dropout, attention_dropout=dropout, dtype=torch.float32)
         folder = Path(name)
         file = folder / "tokenizer.json" if folder.is_dir() else Path(hf_hub_download(name, "tokenizer.json"))
         return Base(name, encoder, _tokenizer(file), "see the model's own card")
     except OSError as error:
-        raise BaseError(f"base {name!r} is neither a known name, nor a local folder, nor on the hub: {error}") from error
+        raise BaseError(
+            f"base {name!r} is neither a known name, nor a local folder, nor on the hub: {error}"
+        ) from error
 
 
 def _tokenizer(file: Path) -> Tokenizer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def save_checkpoint(path: Path, progress: Progress, **parts: Any) -> None:
     temporary = path.with_suffix(".tmp")
     rng = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
     torch.save({"progress": vars(progress), "rng": rng, **parts}, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Any]]:

@@ -58,7 +58,15 @@ def export(run: Path, store: Path, *, version: str, created: str, commit: str) -
         draft = _write(Path(scratch) / "draft", facts, int8, base.tokenizer)
         scored = score_validation(draft, validation)
         calibration = calibrate(scored)
-        parity = _parity(model, Path(scratch), facts | _numbers(calibration), fp32, int8, base, validation)
+        parity = _parity(
+            model,
+            Path(scratch),
+            facts | _numbers(calibration),
+            fp32=fp32,
+            int8=int8,
+            base=base,
+            validation=validation,
+        )
         facts |= _numbers(calibration)
         facts["metrics"] = {"parity": parity, "validation_rows": len(validation)}
         return _write(store / version, facts, int8, base.tokenizer)
@@ -88,7 +96,7 @@ def _strongest(classifier: Classifier, text: str) -> tuple[Floats, int]:
 
 
 def _parity(
-    model: GuardModel, scratch: Path, facts: dict[str, Any], fp32: Path, int8: Path, base: Base, validation: Dataset
+    model: GuardModel, scratch: Path, facts: dict[str, Any], *, fp32: Path, int8: Path, base: Base, validation: Dataset
 ) -> dict[str, Any]:
     """Compare torch, fp32 ONNX and int8 ONNX as whole classifiers: scores, and decisions at every point."""
     rng = np.random.default_rng(0)
@@ -155,7 +163,7 @@ def _numbers(calibration: Calibration) -> dict[str, Any]:
 
 
 def _write(directory: Path, facts: Mapping[str, Any], graph: Path, tokenizer: Tokenizer) -> Path:
-    files = {
+    files: dict[str, Path | bytes] = {
         "model.onnx": graph,
         "tokenizer.json": tokenizer.to_str().encode(),
         "MODEL_CARD.md": render_card(facts, report=None).encode(),

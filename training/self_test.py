@@ -27,7 +27,11 @@ SELF_TEST: Final[tuple[dict[str, Any], ...]] = (
         "direction": Direction.INPUT,
         "category": Category.HARASSMENT,
     },
-    {"text": "Which trains go from Lisbon to Porto on a Sunday morning?", "direction": Direction.INPUT, "category": None},
+    {
+        "text": "Which trains go from Lisbon to Porto on a Sunday morning?",
+        "direction": Direction.INPUT,
+        "category": None,
+    },
     {
         "text": "Here is a recipe for a simple tomato soup: soften an onion in butter, add six chopped tomatoes and "
         "a litre of stock, simmer for twenty minutes and blend until smooth.",

@@ -77,7 +77,7 @@ class Trainer:
             )
 
     def batches(self) -> Iterator[Batch]:
-        """This process's batches from the current progress to the last step."""
+        """The batches of this process from the current progress to the last step."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         while self.progress.step < self.total_steps:
             plan = plan_epoch(self.train_set, self.config, self.progress.epoch)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from datasets import Dataset
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -55,8 +56,6 @@ class Batch:
 
 def load_windows(parquet: Path, tokenizer: Tokenizer, *, max_length: int, stride: int) -> WindowsDataset:
     """Read a built split and cut its texts into windows; prints progress to stderr."""
-    from datasets import Dataset  # seconds to import, and not needed by export or serving
-
     table = Dataset.from_parquet(str(parquet), cache_dir=str(parquet.parent / "cache" / "arrow")).with_format("numpy")
     texts: Sequence[str] = table["text"][:]
     windower = Windower.load(tokenizer.to_str().encode(), max_length=max_length, stride=stride)

@@ -42,7 +42,9 @@ def test_every_metric_is_documented(metric: Metric) -> None:
 
 def test_every_metric_in_the_documents_exists() -> None:
     known = {metric.name for metric in metrics()}
-    named = {re.sub(r"_(total|info|bucket|sum|count)$", "", name) for name in re.findall(r"`(weir_[a-z_]+)`", EVERYTHING)}
+    named = {
+        re.sub(r"_(total|info|bucket|sum|count)$", "", name) for name in re.findall(r"`(weir_[a-z_]+)`", EVERYTHING)
+    }
     assert named <= known
 
 
