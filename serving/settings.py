@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     )
     event_stream_max_length: int = Field(default=100_000, ge=1, description="events kept in the Redis stream")
     event_spool_bytes: int = Field(
-        default=67_108_864, ge=0, description="largest local spool of events while Redis is away"
+        default=67_108_864, ge=1_048_576, description="most that events may take on disk until Redis has them"
     )
     access_log: bool = Field(default=False, description="one log line for each request")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,25 +25,38 @@ from serving.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
+# Kills itself in the very turn of the event loop in which it recorded its last events.
 PRODUCER = """
-import asyncio, sys
+import asyncio, os, signal, sys
 from pathlib import Path
 from serving.event_log import EventLog
 from serving.redis_connection import Connection
 from serving.settings import Settings
 from tests.integration.test_event_log import TIER, event
 
-async def main(url, state):
+async def main(url, state, first):
     settings = Settings(redis_url=url, state_dir=Path(state))
     async with Connection(url, Path(state)) as connection, EventLog(connection, settings) as log:
-        for number in range(300):
+        for number in range(first, first + 200):
             log.record(event(number), tier=TIER, text="t")
-        await log.flush()
-        print("flushed", flush=True)
-        await asyncio.sleep(60)
+            if number % 40 == 0:
+                await asyncio.sleep(0.03)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-asyncio.run(main(*sys.argv[1:]))
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
+
+
+async def producers(count: int, server: EmbeddedRedis, settings: Settings) -> None:
+    """Run processes of which number N records the 200 events from 200 N on and dies at once."""
+    started = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PRODUCER, server.url, str(settings.state_dir), str(200 * number), cwd=ROOT
+        )
+        for number in range(count)
+    ]
+    async with asyncio.timeout(120):
+        assert [await each.wait() for each in started] == [-signal.SIGKILL] * count
 
 
 def tier(log_text: str = "none") -> Tier:
@@ -182,23 +194,43 @@ async def test_scores_as_the_model_gives_them_are_no_obstacle(redis: Connection,
     assert await stored(redis) == [event(1)]
 
 
-async def test_events_survive_a_killed_redis_on_disk_and_are_replayed_in_order(
+async def test_events_survive_a_killed_redis_on_disk_and_are_delivered_in_order(
     server: EmbeddedRedis, redis: Connection, settings: Settings
 ) -> None:
     fates: Counter[str] = Counter()
     async with EventLog(redis, settings, on_fate=lambda fate, count: fates.update({fate: count})) as log:
         for number in range(10):
             log.record(event(number), tier=TIER, text="")
-        await log.flush()
+        assert await log.flush()
         await kill(server, redis)
         for number in range(10, 600):
             log.record(event(number), tier=TIER, text="")
-        await log.flush()
-        assert fates == {"stream": 10, "spool": 590}
+        assert not await log.flush()
+        assert fates == {"stream": 10}
+        assert log.backlog == 590
         await revive(server, redis)
-        await until(lambda: fates["replayed"] == 590)
+        await until(lambda: log.backlog == 0)
+        assert fates == {"stream": 600}
         assert await ids(redis) == numbered(0, 600)
     assert list((settings.state_dir / "spool").iterdir()) == []
+
+
+async def test_no_event_is_lost_when_redis_is_killed_under_load(
+    server: EmbeddedRedis, redis: Connection, settings: Settings
+) -> None:
+    fates: Counter[str] = Counter()
+    async with EventLog(redis, settings, on_fate=lambda fate, count: fates.update({fate: count})) as log:
+        for number in range(3000):
+            log.record(event(number), tier=TIER, text="")
+            if number % 10 == 0:
+                await asyncio.sleep(0.002)
+            if number == 1000:
+                await kill(server, redis)
+            if number == 2000:
+                await revive(server, redis)
+        await until(lambda: log.backlog == 0)
+    assert set(await ids(redis)) == set(numbered(0, 3000))
+    assert fates == {"stream": 3000}
 
 
 async def test_the_spool_is_bounded_and_what_does_not_fit_is_counted(
@@ -210,24 +242,14 @@ async def test_the_spool_is_bounded_and_what_does_not_fit_is_counted(
     async with EventLog(redis, small, on_fate=lambda fate, count: fates.update({fate: count})) as log:
         for number in range(1000):
             log.record(event(number), tier=TIER, text="")
-            if number % 100 == 99:
-                await log.flush()
-    assert fates["spool"] >= 50
-    assert fates["spool"] + fates["dropped-spool-full"] == 1000
-    assert sum(path.stat().st_size for path in (settings.state_dir / "spool").iterdir()) <= 50_000
-
-
-async def test_the_queue_is_bounded_and_recording_never_waits(redis: Connection, settings: Settings) -> None:
-    fates: Counter[str] = Counter()
-    log = EventLog(redis, settings, on_fate=lambda fate, count: fates.update({fate: count}), max_queued_bytes=10_000)
-    for number in range(1000):
-        log.record(event(number), tier=TIER, text="")
-    assert fates["dropped-queue-full"] == 1000 - log.backlog
-    assert 0 < log.backlog < 100
-    await log.aclose()
-    assert (
-        len(list((settings.state_dir / "spool").iterdir())) == 1
-    )  # it was never started: all that is left is the disk
+        kept = log.backlog
+        assert kept >= 50
+        assert fates == {"dropped-spool-full": 1000 - kept}
+        assert sum(path.stat().st_size for path in (settings.state_dir / "spool").iterdir()) <= 50_000
+        await revive(server, redis)
+        await until(lambda: log.backlog == 0)
+        log.record(event(1000), tier=TIER, text="")
+    assert await ids(redis) == [*numbered(0, kept), "evt_1000"]
 
 
 async def test_the_stream_is_capped_by_length_and_by_bytes(redis: Connection, settings: Settings) -> None:
@@ -271,33 +293,56 @@ async def test_closing_while_redis_hangs_keeps_to_its_deadline_and_loses_nothing
     assert [from_json(line).id for line in left.read_bytes().splitlines()] == ["evt_1"]
 
 
-async def test_the_spool_of_a_killed_process_is_delivered_by_the_next(
+async def test_what_a_process_recorded_just_before_it_was_killed_is_delivered_by_the_next(
     server: EmbeddedRedis, redis: Connection, settings: Settings
 ) -> None:
-    await kill(server, redis)
-    producer = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PRODUCER, server.url, str(settings.state_dir),
-        cwd=ROOT, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert producer.stdout is not None
-    assert await asyncio.wait_for(producer.stdout.readline(), 60) == b"flushed\n"
-    producer.kill()
-    await producer.wait()
-    await revive(server, redis)
-    fates: Counter[str] = Counter()
-    async with EventLog(redis, settings, on_fate=lambda fate, count: fates.update({fate: count})):
-        await until(lambda: fates["replayed"] == 300)
-    assert await ids(redis) == numbered(0, 300)
+    await producers(1, server, settings)
+    delivered = await ids(redis)
+    assert set(delivered) != set(numbered(0, 200))  # or the kill came too late to show anything
+    async with EventLog(redis, settings) as log:
+        await until(lambda: log.backlog == 0)
+    assert set(await ids(redis)) == set(numbered(0, 200))
     assert list((settings.state_dir / "spool").iterdir()) == []
 
 
-async def test_a_disk_that_refuses_is_counted_and_raises_nothing(
+async def test_the_journals_of_several_killed_processes_are_delivered_and_a_torn_line_is_counted(
+    server: EmbeddedRedis, redis: Connection, settings: Settings
+) -> None:
+    await kill(server, redis)
+    await producers(2, server, settings)
+    torn = max((settings.state_dir / "spool").iterdir())
+    torn.write_bytes(torn.read_bytes() + b'{"id":"evt_never_ans')
+    await revive(server, redis)
+    fates: Counter[str] = Counter()
+    async with EventLog(redis, settings, on_fate=lambda fate, count: fates.update({fate: count})) as log:
+        log.record(event(400), tier=TIER, text="")
+        await until(lambda: log.backlog == 0)
+    assert sorted(await ids(redis)) == sorted(numbered(0, 401))
+    assert fates == {"replayed": 400, "stream": 1, "dropped-torn": 1}
+    assert list((settings.state_dir / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize(("log_text", "there"), [("none", False), ("all", True)])
+async def test_the_spool_holds_text_only_as_the_tier_allows(
+    server: EmbeddedRedis, redis: Connection, settings: Settings, log_text: str, there: bool
+) -> None:
+    await kill(server, redis)
+    async with EventLog(redis, settings) as log:
+        log.record(event(1), tier=tier(log_text), text="the text")
+    (left,) = (settings.state_dir / "spool").iterdir()
+    assert (b"the text" in left.read_bytes()) is there
+
+
+async def test_a_disk_that_refuses_leaves_events_in_memory_and_raises_nothing(
     server: EmbeddedRedis, redis: Connection, settings: Settings
 ) -> None:
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     (settings.state_dir / "spool").write_text("a file where the folder should be")
     fates: Counter[str] = Counter()
-    await kill(server, redis)
     async with EventLog(redis, settings, on_fate=lambda fate, count: fates.update({fate: count})) as log:
         log.record(event(1), tier=TIER, text="")
-    assert fates == {"dropped-disk": 1}
+        await until(lambda: log.backlog == 0)
+        assert await ids(redis) == ["evt_1"]
+        await kill(server, redis)
+        log.record(event(2), tier=TIER, text="")
+    assert fates == {"memory": 2, "stream": 1, "dropped-disk": 1}

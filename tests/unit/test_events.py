@@ -16,7 +16,6 @@ from data.event_codec import from_json, to_json
 from data.event_store import INCOMPLETE, EventStore, read
 from data.schema import CATEGORIES, Action, Category, Coverage, Direction, Event, Reason
 from serving.event_log import keeps_text
-from serving.spool import Spool, SpoolFull
 
 NOON = 1_800_000_000.25
 
@@ -158,60 +157,3 @@ def test_a_sample_is_as_large_as_its_rate_and_always_the_same() -> None:
     assert 900 < len(tenth) < 1_100
     assert tenth == [each for each in ids if keeps_text("sampled:0.1", each, flagged=True)]
     assert set(tenth) < {each for each in ids if keeps_text("sampled:0.2", each, flagged=False)}
-
-
-def spool_of(tmp_path: Path, name: str = "one", max_bytes: int = 10_000) -> Spool:
-    return Spool(tmp_path / "spool", name, max_bytes)
-
-
-def files_in(tmp_path: Path) -> list[str]:
-    return sorted(path.name for path in (tmp_path / "spool").iterdir())
-
-
-def test_a_spool_gives_back_what_it_took_in_order_and_keeps_it_until_it_is_forgotten(tmp_path: Path) -> None:
-    spool = spool_of(tmp_path)
-    spool.append([b"1", b"2", b"3"])
-    assert spool.peek(2) == spool.peek(2) == [b"1", b"2"]
-    spool.forget([b"1", b"2"])
-    spool.append([b"4"])
-    assert spool.peek(9) == [b"3", b"4"]
-    spool.forget([b"3", b"4"])
-    assert spool.peek(9) == []
-    spool.close()
-    assert files_in(tmp_path) == []
-
-
-def test_a_spool_refuses_more_than_its_bytes_over_all_its_files(tmp_path: Path) -> None:
-    one, two = spool_of(tmp_path, "one", 20), spool_of(tmp_path, "two", 20)
-    one.append([b"x" * 9])
-    two.append([b"x" * 9])
-    with pytest.raises(SpoolFull):
-        one.append([b""])
-    one.forget(one.peek(1))
-    one.append([b"x" * 9])
-
-
-def test_the_spool_of_a_living_process_is_left_alone_and_that_of_a_dead_one_taken_over(tmp_path: Path) -> None:
-    first, second = spool_of(tmp_path, "first"), spool_of(tmp_path, "second")
-    first.append([b"1", b"2"])
-    assert second.adopt() == 0
-    first.close()
-    assert second.adopt() == 1
-    second.append([b"3"])
-    assert second.peek(9) == [b"1", b"2"]
-    second.forget([b"1", b"2"])
-    assert second.peek(9) == [b"3"]
-    assert files_in(tmp_path) == ["second.jsonl"]
-    second.close()
-    assert files_in(tmp_path) == ["second.jsonl"]  # it still holds an event
-
-
-def test_a_line_torn_by_a_crash_is_no_event(tmp_path: Path) -> None:
-    (tmp_path / "spool").mkdir()
-    (tmp_path / "spool" / "dead.jsonl").write_bytes(b"whole\nhal")
-    spool = spool_of(tmp_path)
-    assert spool.adopt() == 1
-    assert spool.peek(9) == [b"whole"]
-    spool.forget([b"whole"])
-    assert spool.peek(9) == []
-    assert files_in(tmp_path) == []
