@@ -24,6 +24,10 @@ Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
 TEXT_PARTS: Final = ("text", "input_text", "output_text")
+# Fields of a message that reach a model or a reader and hold no text that is judged.
+UNREAD_FIELDS: Final = ("tool_calls", "function_call", "audio", "refusal")
+# Nobody has talked for so long; reading more would keep the event loop from everybody else.
+MOST_MESSAGES: Final = 4_096
 
 
 class Message(BaseModel):
@@ -35,10 +39,13 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     role: Role
-    content: str | list[dict[str, Any]] | None = Field(
+    content: str | Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = Field(
         default=None, description="a string, or a list of parts, whose texts are joined by new lines"
     )
     tool_calls: list[Any] | None = Field(default=None, description="not judged: leaves the coverage incomplete")
+    function_call: Any = Field(default=None, description="not judged: leaves the coverage incomplete")
+    audio: Any = Field(default=None, description="not judged: leaves the coverage incomplete")
+    refusal: Any = Field(default=None, description="not judged: leaves the coverage incomplete")
 
     def text(self) -> str:
         """What of this message is judged; empty if it holds no text."""
@@ -49,7 +56,7 @@ class Message(BaseModel):
     def unread(self) -> int:
         """How many parts of this message cannot be judged."""
         parts = self.content if isinstance(self.content, list) else ()
-        return sum(not _is_text(part) for part in parts) + len(self.tool_calls or ())
+        return sum(not _is_text(part) for part in parts) + sum(bool(getattr(self, name)) for name in UNREAD_FIELDS)
 
 
 def _is_text(part: Mapping[str, Any]) -> bool:
@@ -62,8 +69,10 @@ class ClassifyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     text: Text | None = Field(default=None, description="one text")
-    texts: Annotated[list[Text], Field(min_length=1)] | None = Field(default=None, description="several texts")
-    messages: Annotated[list[Message], Field(min_length=1)] | None = Field(
+    texts: Annotated[list[Text], Field(min_length=1, fail_fast=True)] | None = Field(
+        default=None, description="several texts"
+    )
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)] | None = Field(
         default=None, description="a conversation, of which the last message is judged"
     )
     direction: Literal["input", "output"] | None = Field(
@@ -101,6 +110,9 @@ class ClassifyRequest(BaseModel):
         return Direction.INPUT
 
 
+UNKNOWN_KEYS: Final = {"field": "(body)", "rule": "extra_forbidden", "detail": "Extra inputs are not permitted"}
+
+
 def parse(body: bytes) -> ClassifyRequest:
     """Read a body. Raises NotJson, or InvalidRequest with field and rule."""
     try:
@@ -109,6 +121,9 @@ def parse(body: bytes) -> ClassifyRequest:
         # The decoder's message names a position and a rule; error.doc would be the body itself.
         detail = "The body is empty." if not body else f"Not JSON in UTF-8: {error.msg} at character {error.pos}."
         raise NotJson(detail) from None
+    if isinstance(document, dict) and len(document) > len(ClassifyRequest.model_fields):
+        # Some key is unknown, then. A body of a hundred thousand would keep the event loop busy with naming them.
+        raise InvalidRequest(extra={"errors": [UNKNOWN_KEYS]})
     try:
         return ClassifyRequest.model_validate(document)
     except ValidationError as error:
@@ -116,9 +131,9 @@ def parse(body: bytes) -> ClassifyRequest:
 
 
 def field_errors(error: ValidationError) -> list[dict[str, str]]:
-    """Field path and rule of each error: at most 20, without the value, and without keys that we do not know."""
+    """Field path and rule of each error, of a list its first; without the value and without keys that we do not know."""
     found = []
-    for item in error.errors(include_input=False, include_url=False, include_context=False)[:20]:
+    for item in error.errors(include_input=False, include_url=False, include_context=False):
         unknown = item["type"] == "extra_forbidden"
         path = [str(part) for part in (item["loc"][:-1] if unknown else item["loc"])]
         found.append({"field": ".".join(path) or "(body)", "rule": item["type"], "detail": item["msg"]})
