@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
 
 from models.bundle import Bundle
 from models.classifier import Classifier
@@ -30,8 +29,6 @@ from serving.settings import Settings
 from serving.status import PROGRAM_VERSION
 
 log = logging.getLogger("weir.service")
-
-REDIS_CONNECTIONS: Final = 32
 
 
 def new_id(kind: str) -> str:
@@ -102,18 +99,10 @@ async def _connection(settings: Settings, metrics: Metrics) -> AsyncIterator[Con
         settings.redis_url,
         settings.state_dir,
         timeout_s=settings.redis_timeout_s,
-        max_connections=REDIS_CONNECTIONS,
         on_breaker=on_breaker,
     )
     async with connection:
-        await _open_connections(connection)
         yield connection
-
-
-async def _open_connections(connection: Connection) -> None:
-    """Connect as often as calls may run at once, so that the first burst of callers does not wait for it and fail."""
-    pings = (connection.execute("PING", timeout_s=5) for _ in range(REDIS_CONNECTIONS))
-    await asyncio.gather(*pings, return_exceptions=True)  # a Redis that is down is no reason not to start
 
 
 async def _identity(stack: AsyncExitStack, settings: Settings, metrics: Metrics, connection: Connection) -> Identity:

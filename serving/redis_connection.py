@@ -17,32 +17,33 @@ import contextlib
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Final, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+import hiredis
 from redis import exceptions as wire
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from serving.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from serving.redis_wire import RedisWire, Reply, Word
 
-Reply = Any  # what redis-py returns: int, bytes, None or lists of them, as the command says
-Word = str | bytes | int | float
 T = TypeVar("T")
 
 FAILURES_TO_OPEN: Final = 3
 PROBE_EVERY_S: Final = 0.1
-GRACE_S: Final = 0.005
 CONNECT_PATIENCE_S: Final = 0.3
 START_PATIENCE_S: Final = 15.0
 # Answers that are about the server's state and not about our command. Inside a script they come as "... -OOM ...".
-_UNWELL: Final = re.compile(r"(^|-)(LOADING|READONLY|OOM|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b")
+_UNWELL: Final = re.compile(
+    r"(^|-)(LOADING|READONLY|OOM|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOAUTH)\b"
+)
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,8 @@ class Script:
 class Connection:
     """Redis at ``url``, or an embedded server with its data in ``state_dir``/redis when ``url`` is None.
 
-    ``timeout_s`` bounds every call, from the moment that one of the ``max_connections`` is free for it.
+    ``timeout_s`` bounds every call. Single commands share one connection (see :mod:`serving.redis_wire`) and must not
+    wait inside Redis; what :meth:`run` is given takes one of ``max_connections`` others, and its time starts then.
     ``on_breaker`` is called with ``open`` or ``closed`` when that changes. Start it in the thread that runs the event
     loop and lives as long as the service (see :mod:`serving.embedded_redis`); it belongs to that loop.
     """
@@ -94,7 +96,7 @@ class Connection:
         state_dir: Path,
         *,
         timeout_s: float = 0.05,
-        max_connections: int = 32,
+        max_connections: int = 4,
         on_breaker: Callable[[str], None] = lambda _state: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -107,7 +109,8 @@ class Connection:
         self._failures = 0
         self._open = False
         self._free = asyncio.Semaphore(max_connections)
-        self._redis = _client(self.url, max_connections + 1)  # one more for the probe
+        self._redis = _client(self.url, max_connections)
+        self._wire = RedisWire(self._redis.connection_pool)
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -141,6 +144,7 @@ class Connection:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
+        await self._wire.close()
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
         if self._embedded:
@@ -157,14 +161,17 @@ class Connection:
 
     async def execute(self, *command: Word, timeout_s: float | None = None) -> Reply:
         """One command. Raises :class:`RedisDown` or :class:`RedisRefused`."""
-        return await self.run(lambda redis: _send(redis, *command), timeout_s=timeout_s)
+        self._fail_if_open()
+        seconds = timeout_s or self._timeout_s
+        with self._counting(), _in_our_words(seconds):
+            return await self._wire.call(command, seconds)
 
     async def run_script(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Reply:
         """One atomic script call. Raises as :meth:`execute`."""
         try:
             return await self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
         except RedisRefused as error:
-            if not isinstance(error.__cause__, wire.NoScriptError):
+            if not str(error.__cause__).startswith("NOSCRIPT"):
                 raise
         return await self.execute("EVAL", script.text, len(keys), *keys, *args)  # which also makes it known
 
@@ -173,22 +180,25 @@ class Connection:
         self._fail_if_open()
         async with self._free:
             self._fail_if_open()  # it may have opened while this call waited for its turn
-            try:
-                reply = await _bounded(call(self._redis), timeout_s or self._timeout_s)
-            except RedisDown:
-                self._count_failure()
-                raise
+            seconds = timeout_s or self._timeout_s
+            with self._counting(), _in_our_words(seconds):
+                async with asyncio.timeout(seconds):  # redis-py closes a connection whose call is cut off
+                    return await call(self._redis)
+
+    @contextlib.contextmanager
+    def _counting(self) -> Iterator[None]:
+        try:
+            yield
+        except RedisDown:
+            self._failures += 1
+            if self._failures >= FAILURES_TO_OPEN and not self._open:
+                self._set_open(True)
+            raise
         self._failures = 0
-        return reply
 
     def _fail_if_open(self) -> None:
         if self._open:
             raise RedisDown("the circuit breaker is open")
-
-    def _count_failure(self) -> None:
-        self._failures += 1
-        if self._failures >= FAILURES_TO_OPEN and not self._open:
-            self._set_open(True)
 
     def _set_open(self, is_open: bool) -> None:
         self._open = is_open
@@ -213,15 +223,17 @@ class Connection:
                 log.error("%s", error)  # noqa: TRY400 - tried again in a tenth of a second; a trace says no more
 
     async def _probe(self) -> bool:
-        """Whether Redis takes a write in time. Idle connections go first: after a failover they lead astray.
+        """Whether Redis takes a write in time. Old connections go first: after a failover they lead astray.
 
         Connecting may take longer than a call: a distant Redis behind TLS would never come up otherwise.
         """
         patience_s = max(CONNECT_PATIENCE_S, self._timeout_s)
         try:
-            await _bounded(self._redis.connection_pool.disconnect(inuse_connections=False), patience_s)
-            await _bounded(_send(self._redis, "PING"), patience_s)
-            await _bounded(_send(self._redis, "SET", "weir:probe", "1", "PX", 60_000), self._timeout_s)
+            with _in_our_words(patience_s):
+                self._wire.drop()
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
+                await self._wire.call(("PING",), patience_s)
+                await self._wire.call(("SET", "weir:probe", "1", "PX", 60_000), self._timeout_s)
         except RedisError:
             return False
         return True
@@ -237,37 +249,21 @@ class Connection:
             raise EmbeddedRedisError(f"the embedded Redis did not answer; see redis.log beside {self.url}") from None
 
 
-def _send(redis: Redis, *command: Word) -> Awaitable[Reply]:
-    answer: Awaitable[Reply] = redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it so
-    return answer
-
-
-async def _bounded(call: Awaitable[T], seconds: float) -> T:
-    """The answer within ``seconds``; a call that is cut off closes its connection, so no half-read one stays.
-
-    Raises :class:`RedisDown`, :class:`RedisRefused`.
-    """
-    loop = asyncio.get_running_loop()
+@contextlib.contextmanager
+def _in_our_words(seconds: float) -> Iterator[None]:
+    """Raise what goes wrong inside as :class:`RedisDown` or :class:`RedisRefused`; ``seconds`` was the time limit."""
     try:
-        async with asyncio.timeout(None) as deadline:
-            # The last turn is its own timer: when our own loop was late, an answer that has arrived still wins.
-            last_turn = loop.call_later(
-                max(seconds - GRACE_S, 0), lambda: deadline.reschedule(loop.time() + min(GRACE_S, seconds))
-            )
-            try:
-                return await call
-            finally:
-                last_turn.cancel()
+        yield
     except TimeoutError:
         raise RedisDown(f"no answer within {seconds * 1000:.0f} ms") from None
-    except wire.ResponseError as error:
+    except (wire.ResponseError, hiredis.ReplyError) as error:
         trouble = RedisDown if _is_unwell(error) else RedisRefused
         raise trouble(type(error).__name__) from error
     except (wire.RedisError, OSError, EOFError) as error:
         raise RedisDown(type(error).__name__) from error
 
 
-def _is_unwell(error: wire.ResponseError) -> bool:
+def _is_unwell(error: wire.ResponseError | hiredis.ReplyError) -> bool:
     kinds = (wire.ReadOnlyError, wire.OutOfMemoryError, wire.ClusterDownError, wire.TryAgainError)
     return isinstance(error, kinds) or _UNWELL.search(str(error)) is not None
 

@@ -1,0 +1,189 @@
+"""One connection to Redis that all calls share: commands leave at once, replies come back in the same order.
+
+redis-py takes a connection from its pool for each call, which costs the event loop several times as much CPU
+(measured). Its reading of URLs is used all the same, so a URL means here what it means there. Nothing may wait inside
+Redis on this connection (BLPOP and the like): everybody else's reply would wait behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, cast
+
+import hiredis
+from redis.asyncio import Connection as TcpConnection
+from redis.asyncio import ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
+
+Reply = Any  # int, bytes, None or lists of them, as the command says
+Word = str | bytes | int | float
+
+# The last turn of a call is a timer of its own: when our own loop was late, an answer that has arrived still wins.
+GRACE_S: Final = 0.005
+
+
+class RedisWire:
+    """The current connection: opened by the first call, and replaced once it is lost or has let a call time out.
+
+    ``pool`` says where to and as whom; its own connections are left alone.
+    """
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self._link: _Link | None = None
+
+    async def call(self, command: Sequence[Word], timeout_s: float) -> Reply:
+        """The reply to one command, connecting included.
+
+        Raises TimeoutError, hiredis.ReplyError for an error that Redis answered, and OSError for a lost connection.
+        """
+        link = self._link
+        if link is None or not link.usable:
+            link = self._link = _Link(self._pool.connection_class(**self._pool.connection_kwargs))
+        reply = link.send(command)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(max(timeout_s - GRACE_S, 0), _last_turn, loop, link, reply)
+        try:
+            return await reply
+        finally:
+            timer.cancel()
+
+    def drop(self) -> None:
+        """Let the next call connect anew; what waits for a reply fails."""
+        if self._link is not None:
+            self._link.abort()
+
+    async def close(self) -> None:
+        """Close the connection; what waits for a reply fails."""
+        if self._link is not None:
+            self._link.abort()
+            await self._link.ended
+
+
+def _last_turn(loop: asyncio.AbstractEventLoop, link: _Link, reply: asyncio.Future[Reply]) -> None:
+    loop.call_later(GRACE_S, link.expire, reply)
+
+
+class _Link(asyncio.Protocol):
+    """One connection from its opening to its end. ``usable``: takes further calls, if only to send them once open."""
+
+    def __init__(self, target: AbstractConnection) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.usable = True
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._parser = hiredis.Reader()
+        self._sent: deque[asyncio.Future[Reply]] = deque()
+        self._unsent: list[tuple[bytes, asyncio.Future[Reply]]] = []
+        self._transport: asyncio.Transport | None = None
+        self._open = False
+        self._opening = self._loop.create_task(self._greet(target))
+
+    def send(self, command: Sequence[Word]) -> asyncio.Future[Reply]:
+        """The reply that will come to a command, which leaves at once or first of all when the connection is open."""
+        reply: asyncio.Future[Reply] = self._loop.create_future()
+        packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]
+        if self._open:
+            self._write(packed, reply)
+        else:
+            self._unsent.append((packed, reply))
+        return reply
+
+    def expire(self, reply: asyncio.Future[Reply]) -> None:
+        """Give up on one reply. An open connection takes no more calls then; those on their way keep their time."""
+        if not reply.done():
+            reply.set_exception(TimeoutError())
+            if self._open:
+                self.usable = False
+                self._abort_when_idle()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.usable = False
+        self._opening.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self._fail(ConnectionAbortedError())
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """As asyncio calls it."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+
+    def data_received(self, data: bytes) -> None:
+        """As asyncio calls it: hand the replies to those who wait, in the order of their commands."""
+        try:
+            self._parser.feed(data)
+            while (answer := self._parser.gets()) is not False:
+                _settle(self._sent.popleft(), answer)
+        except (hiredis.ProtocolError, IndexError):  # not Redis, or a farewell that nobody asked for
+            self.abort()
+        if not self.usable:
+            self._abort_when_idle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As asyncio calls it."""
+        self._fail(exc if isinstance(exc, OSError) else ConnectionResetError())
+
+    async def _greet(self, target: AbstractConnection) -> None:
+        try:
+            await _connect(self._loop, self, target)
+            for command in _greetings(target):
+                reply: asyncio.Future[Reply] = self._loop.create_future()
+                self._write(hiredis.pack_command(command), reply)  # type: ignore[arg-type]
+                await reply
+        except hiredis.ReplyError as error:
+            self.abort()
+            self._fail(ConnectionRefusedError(str(error).partition(" ")[0]))
+        except OSError as error:
+            self._fail(error)
+        else:
+            self._open = True
+            for packed, reply in self._unsent:
+                self._write(packed, reply)
+            self._unsent.clear()
+
+    def _write(self, packed: bytes, reply: asyncio.Future[Reply]) -> None:
+        assert self._transport is not None  # noqa: S101  who writes has connected
+        self._sent.append(reply)
+        self._transport.write(packed)
+
+    def _fail(self, error: OSError) -> None:
+        self.usable = self._open = False
+        for reply in (*self._sent, *(reply for _, reply in self._unsent)):
+            if not reply.done():
+                reply.set_exception(error)
+        self._sent.clear()
+        self._unsent.clear()
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def _abort_when_idle(self) -> None:
+        if all(reply.done() for reply in self._sent):
+            self.abort()
+
+
+def _settle(reply: asyncio.Future[Reply], answer: Reply) -> None:
+    if reply.done():
+        return
+    if isinstance(answer, hiredis.ReplyError):
+        reply.set_exception(answer)
+    else:
+        reply.set_result(answer)
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, link: _Link, target: AbstractConnection) -> None:
+    if isinstance(target, UnixDomainSocketConnection):
+        await loop.create_unix_connection(lambda: link, target.path)
+    else:
+        assert isinstance(target, TcpConnection)  # noqa: S101  redis-py knows no third kind
+        tls = target.ssl_context.get() if isinstance(target, SSLConnection) else None
+        await loop.create_connection(lambda: link, target.host, target.port, ssl=tls)
+
+
+def _greetings(target: AbstractConnection) -> Iterator[tuple[Word, ...]]:
+    if target.password:
+        yield ("AUTH", target.username, target.password) if target.username else ("AUTH", target.password)
+    if target.db:
+        yield "SELECT", target.db
