@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import signal
@@ -20,7 +21,7 @@ from serving import event_log
 from serving.embedded_redis import EmbeddedRedis
 from serving.event_log import EventLog
 from serving.policy import Limits, Tier
-from serving.redis_connection import Connection
+from serving.redis_connection import Connection, RedisError
 from serving.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -346,3 +347,27 @@ async def test_a_disk_that_refuses_leaves_events_in_memory_and_raises_nothing(
         await kill(server, redis)
         log.record(event(2), tier=TIER, text="")
     assert fates == {"memory": 2, "stream": 1, "dropped-disk": 1}
+
+
+async def test_a_batch_is_sent_again_when_redis_has_been_another_process_meanwhile(
+    server: EmbeddedRedis, redis: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have confirmed what it had not yet written to its file."""
+    is_kept = EventLog._is_kept
+
+    async def after_a_restart(log: EventLog, run_id: str | None) -> bool:
+        monkeypatch.undo()
+        await redis.execute("DEL", STREAM)  # what a kill at the wrong moment does
+        await kill(server, redis)
+        await revive(server, redis)
+        for _ in range(5):  # connections to the dead one must not be what gives it away
+            with contextlib.suppress(RedisError):
+                await redis.execute("PING")
+        assert not await is_kept(log, run_id)
+        return False
+
+    monkeypatch.setattr(EventLog, "_is_kept", after_a_restart)
+    async with EventLog(redis, settings) as log:
+        log.record(event(1), tier=TIER, text="")
+        await until(lambda: log.backlog == 0)
+    assert await ids(redis) == ["evt_1"]
