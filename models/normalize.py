@@ -6,6 +6,7 @@ an ASCII text without control characters is its own only view and costs next to 
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -167,11 +168,14 @@ def _finished(
 
 def _compatible(text: str, changes: Counter[str]) -> tuple[str, Alignment]:
     """NFKC of each code point by itself, so that every character keeps a place in the original."""
-    forms = {c: unicodedata.normalize("NFKC", c) for c in set(text) if not c.isascii()}
+    letters = sorted(c for c in set(text) if not c.isascii())
+    forms = {c: unicodedata.normalize("NFKC", c) for c in letters}
     forms = {c: form for c, form in forms.items() if form != c and len(form) <= _LONGEST_EXPANSION}
     if not forms:
         return text, Alignment()
-    pattern = re.compile(f"[{re.escape(''.join(sorted(forms)))}]")
+    # As ranges over whatever the text does not hold: a class of 2,000 single letters is searched one by one.
+    runs = [tuple(run) for changed, run in itertools.groupby(letters, forms.__contains__) if changed]
+    pattern = re.compile(f"[{''.join(f'{run[0]}-{run[-1]}' for run in runs)}]")
 
     def replace(match: re.Match[str]) -> str:
         changes["compatibility"] += 1

@@ -93,6 +93,8 @@ def load_tokenizer(definition: bytes) -> Tokenizer:
         raise TokenizerError(f"not a tokenizer.json: {error}") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    # "[SEP]" in a text is five characters that somebody wrote; it must not speak to the model as the real one.
+    tokenizer.encode_special_tokens = True
     cut = pre_tokenizers.Split(Regex(_PIECES), "isolated")
     first = tokenizer.pre_tokenizer
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([first, cut] if first else [cut])

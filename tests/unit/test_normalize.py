@@ -1,12 +1,14 @@
 # ruff: noqa: RUF001 - look-alike letters are what these tests are about
 import sys
+import unicodedata
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.normalize import _INVISIBLE, _SUSPECT, normalize
+from models.normalize import _INVISIBLE, _SUSPECT, _compatible, normalize
 
 
 def main_text(text: str) -> str:
@@ -117,6 +119,15 @@ def test_offsets_lead_back_through_every_step() -> None:
 
 def test_one_character_never_grows_beyond_four() -> None:
     assert main_text("\ufdfa" * 100) == "\ufdfa" * 100
+
+
+def test_compatibility_forms_are_undone_wherever_they_stand_among_letters_that_have_none() -> None:
+    """The search is by ranges, and a range must not reach over a letter that the text holds and that stays."""
+    letters = [chr(code) for code in range(0x80, 0x30000) if not 0xD800 <= code < 0xE000]
+    letters = [letter for letter in letters if not _INVISIBLE.search(letter) and not letter.isalnum()]
+    shown, _ = _compatible(" ".join(letters), Counter())
+    forms = [unicodedata.normalize("NFKC", letter) for letter in letters]
+    assert shown == " ".join(form if len(form) <= 4 else letter for letter, form in zip(letters, forms, strict=True))
 
 
 TRICKY = "a b.\x00\n\u200b\u200d\u202e\ufe0f\ud800\U000e0041ﬁ①\u0301\u20e3оαｘ👩\u3164ß\U0001f170"

@@ -64,6 +64,15 @@ def test_spans_are_those_of_the_callers_text() -> None:
     ]  # fmt: skip
 
 
+def test_a_special_token_that_somebody_wrote_is_not_the_real_one() -> None:
+    tokenizer = Tokenizer.from_str(definition("[", "]", "sep").decode())
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
+    guarded = Windower.load(tokenizer.to_str().encode(), max_length=10, stride=5)
+    (window,), tokens = guarded.windows(View("a [SEP] b", MAIN))
+    assert tokens == 5
+    assert window.ids.tolist().count(guarded.end_id) == 1
+
+
 def test_a_long_unbroken_string_is_seen_and_not_one_unknown_token() -> None:
     windows, tokens = cut("z" * 500)
     assert tokens == 500
