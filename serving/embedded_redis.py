@@ -70,7 +70,8 @@ class EmbeddedRedis:
         if self.pid is not None:
             return False
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._directory.chmod(0o700)  # the file in it holds events and the secret that addresses are hashed with
             self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._socket.parent.stat().st_uid != os.getuid():
                 raise EmbeddedRedisError(f"{self._socket.parent} belongs to somebody else; set REDIS_URL")

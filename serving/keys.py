@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import hashlib
 import logging
 import re
@@ -134,7 +133,11 @@ class KeyTable:
         while True:
             # In steps, because one large HGETALL could outlast the timeout of a single call.
             cursor, part = await self._redis.execute("HSCAN", TABLE, cursor, "COUNT", _SCAN_COUNT)
-            table.update({hashed.decode(): key for hashed, record in part.items() if (key := _key(record))})
+            # Flat on the wire; redis-py makes a mapping of it.
+            fields = part.items() if isinstance(part, Mapping) else zip(part[::2], part[1::2], strict=True)
+            for hashed, record in fields:
+                if key := _key(record):
+                    table[hashed.decode("ascii", "replace")] = key
             if int(cursor) == 0:
                 return table
 
@@ -201,8 +204,12 @@ class KeyRing:
     async def run(self) -> None:
         """Refresh for as long as the service lives; a task of its own."""
         while True:
-            with contextlib.suppress(RedisError):  # the connection reports its own state; the keys here stay good
+            try:
                 await self.refresh()
+            except RedisError:
+                pass  # the connection reports its own state; the keys here stay good
+            except Exception as error:  # noqa: BLE001  were this task to end, a disabled key would stay good for ever
+                log.error("the keys cannot be read", extra={"error": type(error).__name__})  # noqa: TRY400  no trace
             await asyncio.sleep(self._poll_s)
 
     async def _catch_up(self) -> None:

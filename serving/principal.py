@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 from serving.errors import CannotJudge, InvalidRequest, Unauthenticated
 from serving.keys import Key, KeyRefused, KeyRing, KeysUnavailable
-from serving.redis_connection import Connection, RedisError
+from serving.redis_connection import Connection, RedisDown, RedisError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -83,10 +83,10 @@ class Identity:
         key = None if secret is None else await self._key(secret)
         internal = key is not None and key.tier == "internal"
         address = await self._address_id(self._client_address(headers, peer, believed=internal))
-        named = headers.get("x-weir-principal")
-        if named is not None and not internal:
+        named = headers.getlist("x-weir-principal")
+        if named and not internal:
             self._on_ignored("x-weir-principal")
-            named = None
+            named = ()
         if key is None:
             return Caller(principal=address, tier="anonymous", address=address)
         return Caller(principal=_principal(key, named), tier=key.tier, address=address)
@@ -120,7 +120,9 @@ class Identity:
 async def shared_address_secret(redis: Connection) -> bytes:
     """The installation's secret for hashing addresses, made by the first to ask. Raises :class:`RedisError`."""
     await redis.execute("SET", ADDRESS_SECRET, secrets.token_bytes(32), "NX")
-    secret: bytes = await redis.execute("GET", ADDRESS_SECRET)
+    secret: bytes | None = await redis.execute("GET", ADDRESS_SECRET)
+    if not secret:
+        raise RedisDown("the address secret did not stay")  # evicted, or emptied: hashes without one hide nothing
     return secret
 
 
@@ -130,9 +132,9 @@ def presented_secret(headers: Headers) -> str | None:
     `X-API-Key` goes first, because a gateway may pass on an `Authorization` that is meant for the model behind it.
     Any other `Authorization` counts as a key: someone who shows a credential does not expect to be anonymous.
     """
-    api_key = headers.get("x-api-key")
-    if api_key is not None:
-        return api_key.strip()
+    api_keys = headers.getlist("x-api-key")
+    if api_keys:
+        return api_keys[0].strip() if len(api_keys) == 1 else ",".join(api_keys)  # two keys are no key
     authorization = headers.get("authorization")
     if authorization is None:
         return None
@@ -171,13 +173,15 @@ def address_id(address: str | None, secret: bytes) -> str:
     return "addr_" + hmac.new(secret, canonical.encode(), hashlib.sha256).hexdigest()[:24]
 
 
-def _principal(key: Key, named: str | None) -> str:
-    if named is None:
+def _principal(key: Key, named: Sequence[str]) -> str:
+    if not named:
         return key.principal
-    if not _NAMED_PRINCIPAL.fullmatch(named):
+    if len(named) > 1:  # the client's own, which its gateway let through, and the gateway's
+        raise InvalidRequest("X-Weir-Principal was sent more than once, so nobody can say which one counts")
+    if not _NAMED_PRINCIPAL.fullmatch(named[0]):
         raise InvalidRequest("X-Weir-Principal must be 1 to 128 letters, digits or . _ @ : + / = -")
     # Inside the key's own name space, so that no gateway can speak for another key's callers.
-    return f"{key.principal}:{named}"
+    return f"{key.principal}:{named[0]}"
 
 
 def _is_trusted(address: str | None, trusted: Sequence[Network]) -> bool:

@@ -15,13 +15,17 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # So that the service finds its own files from whatever folder it is started in, as a Bento too.
 ROOT: Final = Path(__file__).resolve().parents[1]
+SHORTEST_SECRET: Final = 16
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Settings(BaseSettings):
     """Environment variables with the prefix `WEIR_`, and `REDIS_URL`. Validated at start; immutable."""
 
-    model_config = SettingsConfigDict(env_prefix="WEIR_", frozen=True, extra="ignore", populate_by_name=True)
+    # An error at start says which variable is wrong and not its value, which may be a URL with a password.
+    model_config = SettingsConfigDict(
+        env_prefix="WEIR_", frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
 
     redis_url: str | None = Field(
         default=None,
@@ -67,6 +71,15 @@ class Settings(BaseSettings):
     def _split_networks(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("address_hash_secret")
+    @classmethod
+    def _worth_its_name(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if len(value.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(f"must have at least {SHORTEST_SECRET} characters: who guesses it can list every address")
         return value
 
     @field_validator("redis_url")

@@ -131,7 +131,7 @@ def parse(body: bytes) -> ClassifyRequest:
 
 
 def field_errors(error: ValidationError) -> list[dict[str, str]]:
-    """Field path and rule of each error, of a list its first; without the value and without keys that we do not know."""
+    """Field path and rule of each error, of a list its first; without values and without keys that we do not know."""
     found = []
     for item in error.errors(include_input=False, include_url=False, include_context=False):
         unknown = item["type"] == "extra_forbidden"

@@ -164,6 +164,38 @@ async def test_a_damaged_record_opens_nothing_and_harms_no_other_key(
         await ring.resolve(damaged)
 
 
+async def test_what_no_key_could_be_stored_under_harms_no_other_key(table: KeyTable, redis: Connection) -> None:
+    await redis.execute("HSET", "weir:{keys}:table", b"\xff\xfe", b"\xff")
+    key, secret = await table.create(tier="authenticated", name="n", now=NOW)
+    assert await ring_of(table).resolve(secret) == key
+
+
+class _BrokenOnce(KeyTable):
+    """A table whose first reading ends in something that nobody foresaw."""
+
+    broken = True
+
+    async def marker(self) -> bytes | None:
+        if self.broken:
+            self.broken = False
+            raise ValueError("an answer of no known form")
+        return await super().marker()
+
+
+async def test_the_memory_of_keys_is_kept_up_to_date_after_an_unforeseen_error(redis: Connection) -> None:
+    table = _BrokenOnce(redis)
+    key, secret = await table.create(tier="authenticated", name="n", now=NOW)
+    ring = ring_of(table)
+    following = asyncio.create_task(ring.run())
+    try:
+        async with asyncio.timeout(5):
+            while hash_secret(secret) not in ring._keys:  # noqa: ASYNC110  memory has no event to wait for
+                await asyncio.sleep(0.01)
+    finally:
+        following.cancel()
+    assert await ring.resolve(secret) == key
+
+
 async def test_a_redis_that_refuses_the_commands_is_a_redis_that_cannot_say(table: KeyTable, redis: Connection) -> None:
     await redis.execute("LPUSH", "weir:{keys}:marker", "another program's list")
     with pytest.raises(KeysUnavailable):
@@ -229,6 +261,21 @@ async def test_a_malformed_principal_of_an_internal_key_is_an_error(
         await identity_of(redis, ring_of(table), []).identify(
             Headers({"X-API-Key": secret, "X-Weir-Principal": name}), PROXY
         )
+
+
+async def test_a_client_cannot_speak_before_the_gateway_that_names_it(redis: Connection, table: KeyTable) -> None:
+    _, secret = await table.create(tier="internal", name="gateway", now=NOW)
+    named = [(b"x-weir-principal", b"somebody-else"), (b"x-weir-principal", b"alice")]
+    with pytest.raises(InvalidRequest, match="more than once"):
+        await identity_of(redis, ring_of(table), []).identify(
+            Headers(raw=[(b"x-api-key", secret.encode()), *named]), PROXY
+        )
+
+
+async def test_an_address_secret_that_did_not_stay_identifies_nobody(redis: Connection, table: KeyTable) -> None:
+    await redis.execute("SET", "weir:{keys}:address-secret", b"")
+    with pytest.raises(CannotJudge):
+        await identity_of(redis, ring_of(table), [], secret=None).identify(Headers({}), "203.0.113.1")
 
 
 async def test_nobody_else_may_name_another_caller(redis: Connection, table: KeyTable) -> None:

@@ -133,6 +133,12 @@ async def test_a_state_folder_with_a_long_or_odd_name_works(tmp_path: Path) -> N
         assert (folder / "redis" / "appendonly.aof").exists()
 
 
+async def test_nobody_else_may_read_the_servers_files(tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir(mode=0o755)
+    async with Connection(None, tmp_path):
+        assert (tmp_path / "redis").stat().st_mode & 0o077 == 0
+
+
 async def test_a_state_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EmbeddedRedisError, match="WEIR_STATE_DIR or REDIS_URL"):

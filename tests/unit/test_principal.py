@@ -77,3 +77,8 @@ def test_an_address_cannot_be_told_from_its_id_without_the_secret() -> None:
 )
 def test_whatever_looks_like_a_credential_is_taken_for_a_key(headers: dict[str, str], secret: str | None) -> None:
     assert presented_secret(Headers(headers)) == secret
+
+
+def test_two_keys_in_one_request_are_no_key() -> None:
+    secret = presented_secret(Headers(raw=[(b"x-api-key", b"wr_a"), (b"x-api-key", b"wr_b")]))
+    assert secret not in (None, "wr_a", "wr_b")

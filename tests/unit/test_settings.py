@@ -51,6 +51,7 @@ def test_trusted_proxies_are_networks_separated_by_commas(monkeypatch: pytest.Mo
         ("WEIR_MAX_BODY_BYTES", "a lot"),
         ("WEIR_PREDICT_TIMEOUT_S", "600"),
         ("WEIR_PROVIDER", "tpu"),
+        ("WEIR_ADDRESS_HASH_SECRET", "short"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -66,5 +67,20 @@ def test_settings_cannot_change_while_the_service_runs() -> None:
 
 
 def test_the_secret_does_not_show_in_a_printed_settings_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WEIR_ADDRESS_HASH_SECRET", "very-secret")
-    assert "very-secret" not in repr(Settings())
+    monkeypatch.setenv("WEIR_ADDRESS_HASH_SECRET", "very-secret-indeed")
+    assert "very-secret-indeed" not in repr(Settings())
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "WEIR_ADDRESS_HASH_SECRET"])
+def test_a_refused_value_is_not_printed_because_it_may_hold_a_password(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, ":hunter2@redis")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_empty_address_secret_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIR_ADDRESS_HASH_SECRET", "")
+    assert Settings().address_hash_secret is None
