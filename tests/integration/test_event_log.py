@@ -132,7 +132,7 @@ async def revive(server: EmbeddedRedis, redis: Connection) -> None:
 
 async def stored(redis: Connection) -> list[Event]:
     entries = await redis.execute("XRANGE", STREAM, "-", "+")
-    return [from_json(fields[b"event"]) for _, fields in entries]
+    return [from_json(content) for _, (_, content) in entries]
 
 
 async def ids(redis: Connection) -> list[str]:
