@@ -122,7 +122,10 @@ def read(url: str) -> Iterator[Event]:
 
 
 def _date(time_s: float) -> str:
-    return datetime.fromtimestamp(time_s, UTC).date().isoformat()
+    try:
+        return datetime.fromtimestamp(time_s, UTC).date().isoformat()
+    except OSError as error:  # the C library's word for it; the drain would take it for a storage that is away
+        raise ValueError("the time is in no year") from error
 
 
 def _stream_position(path: str) -> tuple[int, ...]:

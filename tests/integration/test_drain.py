@@ -164,9 +164,10 @@ def test_what_is_no_event_is_kept_aside_and_stops_nothing(client: redis.Redis, t
     client.xadd(STREAM, {FIELD: b"\xff not json"})
     client.xadd(STREAM, {"another": "field"})
     client.xadd(STREAM, {FIELD: to_json(EVENT).replace(b'"key_1"', b"5")})  # decodes, but fits no column
+    client.xadd(STREAM, {FIELD: to_json(dataclasses.replace(EVENT, time=1e18))})  # beyond what a C library can date
     fill(client, 3, 6)
     drained = drain_of(client, to).run()
-    assert (drained.events, drained.rejected) == (6, 3)
+    assert (drained.events, drained.rejected) == (6, 4)
     assert read_counts(to) == each_once(0, 6)
     kept = sorted((Path(to) / "rejected").iterdir())
     assert kept[0].read_bytes() == b"\xff not json"
