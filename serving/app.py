@@ -138,7 +138,7 @@ class Observed:
             await self._app(scope, receive, noted_send)
         except ClientDisconnect:
             gateway.metrics.disconnected.inc()
-            # Nobody reads it, but BentoML's timeout holds on to a request until something is sent.
+            # Nobody reads it, but ASGI wants every request answered, and the metrics a status.
             await Response(status_code=499)(scope, receive, noted_send)
         except Exception as error:  # noqa: BLE001  the last place where a fault can become an answer
             log.error("unexpected error", extra={"error": type(error).__name__, "at": _places(error)})  # noqa: TRY400

@@ -24,23 +24,28 @@ settings = Settings()
 app = create_app(lambda: open_gateway(settings))
 
 
-class OurRoutesOnly:
-    """Sends every request to our app, past BentoML's routes; BentoML keeps the lifespan."""
+class OurRoutesOnly(bentoml.Service):  # type: ignore[misc]  # BentoML types it lazily, as Any
+    """Answers every request by our app alone; BentoML keeps the lifespan.
 
-    def __init__(self, bento_app: ASGIApp) -> None:
-        self._bento_app = bento_app
+    Its middlewares stand before any of ours that it is given by its own means: its timeout costs a task and a timer
+    for each request, and the timer stays when the request is long answered.
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One ASGI connection."""
-        await (app if scope["type"] == "http" else self._bento_app)(scope, receive, send)
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """What BentoML gives uvicorn to run."""
+        bento_app = super().to_asgi(is_main)
+
+        async def ours_first(scope: Scope, receive: Receive, send: Send) -> None:
+            await (app if scope["type"] == "http" else bento_app)(scope, receive, send)
+
+        return ours_first
 
 
 @bentoml.asgi_app(app, path="/")
 @bentoml.service(
     name="weir",
     workers=settings.workers,
-    # Longer than the body's and the judgement's own deadlines together: ours answer with a problem document.
-    traffic={"timeout": settings.body_timeout_s + settings.predict_timeout_s + 5},
+    service_class=OurRoutesOnly,
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
     tracing={"excluded_urls": ".*"},
@@ -48,6 +53,3 @@ class OurRoutesOnly:
 )
 class Weir:
     """Judges texts; see DESIGN and docs/http-api.md. Everything is in the mounted app."""
-
-
-Weir.add_asgi_middleware(OurRoutesOnly)  # type: ignore[attr-defined]  # the decorators return a Service
