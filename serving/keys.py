@@ -133,9 +133,7 @@ class KeyTable:
         while True:
             # In steps, because one large HGETALL could outlast the timeout of a single call.
             cursor, part = await self._redis.execute("HSCAN", TABLE, cursor, "COUNT", _SCAN_COUNT)
-            # Flat on the wire; redis-py makes a mapping of it.
-            fields = part.items() if isinstance(part, Mapping) else zip(part[::2], part[1::2], strict=True)
-            for hashed, record in fields:
+            for hashed, record in zip(part[::2], part[1::2], strict=True):
                 if key := _key(record):
                     table[hashed.decode("ascii", "replace")] = key
             if int(cursor) == 0:
