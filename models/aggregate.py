@@ -20,13 +20,20 @@ def scores(logits: npt.NDArray[np.float32], windows: int, manifest: Manifest) ->
     """
     highest = logits.max(axis=0).astype(np.float64)
     return {
-        category: _sigmoid(
-            (float(highest[column]) - manifest.window_penalties[category] * math.log(windows))
-            / manifest.temperatures[category]
-            + manifest.biases[category]
+        category: probability(
+            float(highest[column]),
+            windows,
+            penalty=manifest.window_penalties[category],
+            temperature=manifest.temperatures[category],
+            bias=manifest.biases[category],
         )
         for column, category in enumerate(manifest.labels)
     }
+
+
+def probability(logit: float, windows: int, *, penalty: float, temperature: float, bias: float) -> float:
+    """The calibrated score of one category; thresholds are set on this very function, to the last bit."""
+    return _sigmoid((logit - penalty * math.log(windows)) / temperature + bias)
 
 
 def _sigmoid(value: float) -> float:

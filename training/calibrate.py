@@ -14,11 +14,13 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from data.schema import CATEGORIES, Category
+from models.aggregate import probability
 
 Floats = npt.NDArray[np.float64]
 
 # The names that a policy may use, and the share of benign texts that each lets through wrongly.
 POINTS: Mapping[str, float] = {"fpr_0.1%": 0.001, "fpr_1%": 0.01, "fpr_5%": 0.05}
+FULL_SAY = 50  # rows
 
 
 class CalibrationError(Exception):
@@ -50,32 +52,69 @@ class Calibration:
 
 
 def calibrate(scored: Scored) -> Calibration:
-    """Fit every head. Raises CalibrationError if one has no positives, no negatives, or ranks backwards."""
+    """Fit every head; thresholds are read off the benign texts alone, since the promise is made to their senders.
+
+    Raises CalibrationError if a head has no positives, no negatives, or ranks backwards, or if nothing is benign.
+    """
+    benign = np.asarray((scored.targets == 0).all(axis=1))
+    if not benign.any():
+        raise CalibrationError("no validation row is benign in every category")
+    weights = source_weights([source for source, kept in zip(scored.sources, benign, strict=True) if kept])
     temperatures: dict[Category, float] = {}
     biases: dict[Category, float] = {}
     penalties: dict[Category, float] = {}
     points: dict[str, dict[Category, float]] = {name: {} for name in POINTS}
-    weights = source_weights(scored.sources)
     for column, category in enumerate(CATEGORIES):
-        known = ~np.isnan(scored.targets[:, column])
-        truth, windows = scored.targets[known, column], scored.windows[known]
-        if not 0 < truth.sum() < len(truth):
-            raise CalibrationError(f"{category}: {int(truth.sum())} positives in {len(truth)} validation rows")
-        raw = scored.logits[known, column]
-        penalties[category] = window_penalty(raw[truth == 0], windows[truth == 0])
-        logits = raw - penalties[category] * np.log(windows)
-        temperatures[category], biases[category] = platt(logits, truth, category)
-        scores = sigmoid(logits / temperatures[category] + biases[category])
-        negatives = truth == 0
+        fit = _fit(scored, column, benign)
+        penalties[category], temperatures[category], biases[category] = fit.penalty, fit.temperature, fit.bias
+        scores = fit.scores(scored.logits[benign, column], scored.windows[benign])
         for name, share in POINTS.items():
-            points[name][category] = threshold_at(scores[negatives], weights[known][negatives], share)
+            points[name][category] = threshold_at(scores, weights, share)
     return Calibration(temperatures, biases, penalties, points)
 
 
+@dataclass(frozen=True)
+class _Fit:
+    """The three numbers of one head."""
+
+    penalty: float
+    temperature: float
+    bias: float
+
+    def scores(self, logits: Floats, windows: npt.NDArray[np.int64]) -> Floats:
+        """What the served classifier says for these logits [N], computed by its own function."""
+        return np.array(
+            [
+                probability(logit, count, penalty=self.penalty, temperature=self.temperature, bias=self.bias)
+                for logit, count in zip(logits.tolist(), windows.tolist(), strict=True)
+            ]
+        )
+
+
+def _fit(scored: Scored, column: int, benign: npt.NDArray[np.bool_]) -> _Fit:
+    category = CATEGORIES[column]
+    known = ~np.isnan(scored.targets[:, column])
+    truth, windows, raw = scored.targets[known, column], scored.windows[known], scored.logits[known, column]
+    if not 0 < truth.sum() < len(truth):
+        raise CalibrationError(f"{category}: {int(truth.sum())} positives in {len(truth)} validation rows")
+    # A calibrated log-odds exceeds x in at most one benign window of e^x, so the largest of n takes at most
+    # ln(n) units by chance. A larger gap says that those long texts are harder, not that they are long.
+    alone = windows == 1
+    if not 0 < truth[alone].sum() < alone.sum():
+        alone[:] = True
+    unit, _ = platt(raw[alone], truth[alone], category)
+    penalty = min(window_penalty(scored.logits[benign, column], scored.windows[benign]), unit)
+    return _Fit(penalty, *platt(raw - penalty * np.log(windows), truth, category))
+
+
 def source_weights(sources: Sequence[str]) -> Floats:
-    """Row weights [N] that give every source the same say, whatever its size."""
-    names, inverse, counts = np.unique(np.asarray(sources), return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / (len(names) * counts[inverse]), dtype=np.float64)
+    """Row weights [N] that sum to 1 and give every source the same say, whatever its size.
+
+    A source of fewer than FULL_SAY rows has less of one, or a single row of it would decide a threshold.
+    """
+    _, inverse, counts = np.unique(np.asarray(sources), return_inverse=True, return_counts=True)
+    weights = 1.0 / np.maximum(counts, FULL_SAY)[inverse]
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
 def platt(logits: Floats, truth: Floats, category: Category) -> tuple[float, float]:
@@ -91,13 +130,13 @@ def window_penalty(benign_logits: Floats, windows: npt.NDArray[np.int64]) -> flo
     """How much to take off per ln(windows), so that long benign texts are no likelier to be flagged.
 
     The maximum of n scores grows about like ln(n) when the scores have an exponential tail. The slope is read
-    off where it matters, between the top percents of one-window texts and of longer ones. Never negative.
+    off the tails of one-window texts and of longer ones; the 95th percentile, because the longer ones are few.
+    Never negative.
     """
-    long = windows >= 3
-    if long.sum() < 50 or (~long).sum() < 50:
+    short, long = windows == 1, windows >= 3
+    if long.sum() < 50 or short.sum() < 50:
         return 0.0
-    short_top = float(np.quantile(benign_logits[windows == 1], 0.99))
-    long_top = float(np.quantile(benign_logits[long], 0.99))
+    short_top, long_top = (float(np.quantile(benign_logits[rows], 0.95)) for rows in (short, long))
     return max(0.0, (long_top - short_top) / float(np.log(windows[long]).mean()))
 
 
@@ -110,8 +149,3 @@ def threshold_at(negative_scores: Floats, weights: Floats, share: float) -> floa
         return 0.0
     # the first score that must not pass, and every tie of it, stay below the threshold
     return float(min(1.0, np.nextafter(scores[allowed], 2.0)))
-
-
-def sigmoid(x: Floats) -> Floats:
-    """The logistic function, without overflow."""
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)), dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,3 +56,23 @@ def load_checkpoint(path: Path) -> tuple[Progress, dict[str, Any]]:
     if rng["cuda"]:
         torch.cuda.set_rng_state_all(rng["cuda"])
     return Progress(**parts.pop("progress")), parts
+
+
+class DatasetChangedError(Exception):
+    """A run meets another dataset than the one it began with."""
+
+
+def remember_dataset(dataset: Path, run: Path) -> str:
+    """The content hash of the built `dataset`, kept in the folder of the `run` that learns from it.
+
+    Rows move between training and validation when a dataset is built anew, so a run that goes on, or is
+    calibrated, on another build would be judged on rows that it has seen. Raises DatasetChangedError for that.
+    """
+    found: str = json.loads((dataset / "manifest.json").read_text())["content_hash"]
+    path = run / "dataset.json"
+    if not path.exists():
+        path.write_text(json.dumps({"content_hash": found}))
+    begun: str = json.loads(path.read_text())["content_hash"]
+    if begun != found:
+        raise DatasetChangedError(f"{run} learnt from dataset {begun[:12]}, but {dataset} is now {found[:12]}")
+    return found

@@ -23,18 +23,19 @@ import torch
 from datasets import Dataset
 from tokenizers import Tokenizer
 
+from data.dataset import TARGETS
 from data.schema import CATEGORIES
 from models.bundle import load_bundle, write_bundle
 from models.classifier import Classifier, WindowOutputs
 from training.base import Base, load_base
 from training.calibrate import POINTS, Calibration, Floats, Scored, calibrate
+from training.checkpoint import remember_dataset
 from training.config import TrainConfig
 from training.gates import check_parity
 from training.model import GuardModel
 from training.model_card import render_card
 from training.onnx_graph import export_fp32, quantise
 from training.self_test import SELF_TEST
-from training.windows_dataset import target_column
 
 PARITY_TEXTS = 2000
 
@@ -46,7 +47,7 @@ def export(run: Path, store: Path, *, version: str, created: str, commit: str) -
     model = GuardModel(base.encoder)
     model.load_state_dict(torch.load(run / "weights.pt", map_location="cpu", weights_only=True))
     model.eval()
-    dataset_facts = json.loads((config.dataset / "manifest.json").read_text())
+    data_hash = remember_dataset(config.dataset, run)
     validation = Dataset.from_parquet(
         str(config.dataset / "validation.parquet"), cache_dir=str(config.dataset / "cache" / "arrow")
     ).with_format("numpy")
@@ -54,7 +55,7 @@ def export(run: Path, store: Path, *, version: str, created: str, commit: str) -
         fp32, int8 = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
         export_fp32(model, fp32)
         quantise(fp32, int8)
-        facts = _facts(config, base, dataset_facts, version=version, created=created, commit=commit)
+        facts = _facts(config, base, data_hash, version=version, created=created, commit=commit)
         draft = _write(Path(scratch) / "draft", facts, int8, base.tokenizer)
         scored = score_validation(draft, validation)
         calibration = calibrate(scored)
@@ -87,7 +88,7 @@ def score_validation(bundle: Path, validation: Dataset, threads: int = 2) -> Sco
 
 
 def _targets(validation: Dataset) -> Floats:
-    return np.stack([np.asarray(validation[target_column(c)][:], dtype=np.float64) for c in CATEGORIES], axis=1)
+    return np.stack([np.asarray(validation[TARGETS[c]][:], dtype=np.float64) for c in CATEGORIES], axis=1)
 
 
 def _strongest(classifier: Classifier, text: str) -> tuple[Floats, int]:
@@ -133,7 +134,7 @@ def _torch_scores(model: GuardModel, classifier: Classifier, text: str) -> Float
 
 
 def _facts(
-    config: TrainConfig, base: Base, dataset: Mapping[str, Any], *, version: str, created: str, commit: str
+    config: TrainConfig, base: Base, data_hash: str, *, version: str, created: str, commit: str
 ) -> dict[str, Any]:
     """Manifest fields with an identity calibration, to be replaced once the graph has been scored."""
     same = dict.fromkeys(CATEGORIES, 1.0)
@@ -148,7 +149,7 @@ def _facts(
         "operating_points": {name: dict.fromkeys(CATEGORIES, 0.5) for name in POINTS},
         "embedding_size": base.encoder.config.dim,
         "self_test": SELF_TEST,
-        "data_hash": dataset["content_hash"],
+        "data_hash": data_hash,
         "commit": commit,
         "created": created,
         "base_model": base.name,

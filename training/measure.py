@@ -98,15 +98,7 @@ def pooled_figures(head: Head, source: npt.NDArray[np.str_], metrics: Metrics, s
     found = metrics.pooled_recall.compute(
         predictions=part.scores, references=part.positive.astype(np.int64), sources=where, fprs=list(FPRS.values())
     )
-    weights = equal_group_weights(where, part.positive)
-    strata = np.char.add(where, np.where(part.positive, "+", "-"))
-    measures = {"auc": area_under_roc, "auprc": average_precision} | {
-        name: (lambda curve, fpr=fpr: recall_at(curve, fpr)) for name, fpr in FPRS.items()
-    }
-    intervals = bootstrap(
-        order_scores(part.scores, part.positive), strata, weights, measures,
-        replicates=sampling.replicates, seed=sampling.seed,
-    )  # fmt: skip
+    intervals = _pooled_intervals(part, where, sampling)
     points = {}
     for at, name in enumerate(FPRS):
         threshold = found["threshold"][at]
@@ -132,6 +124,19 @@ def pooled_figures(head: Head, source: npt.NDArray[np.str_], metrics: Metrics, s
         },
         "at_half": _macro_at(part, where, 0.5),
     }
+
+
+def _pooled_intervals(part: Head, where: npt.NDArray[np.str_], sampling: Sampling) -> dict[str, tuple[float, float]]:
+    """Rows redrawn within each set and class, the thresholds chosen anew each time."""
+    weights = equal_group_weights(where, part.positive)
+    strata = np.char.add(where, np.where(part.positive, "+", "-"))
+    measures = {"auc": area_under_roc, "auprc": average_precision} | {
+        name: (lambda curve, fpr=fpr: recall_at(curve, fpr)) for name, fpr in FPRS.items()
+    }
+    return bootstrap(
+        order_scores(part.scores, part.positive), strata, weights, measures,
+        replicates=sampling.replicates, seed=sampling.seed,
+    )  # fmt: skip
 
 
 def set_figures(head: Head, thresholds: Mapping[str, float], metrics: Metrics, sampling: Sampling) -> Figures | None:

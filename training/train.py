@@ -1,6 +1,6 @@
 """Fine-tune the guard: `python -m training.train --config training/configs/minilm.yaml`.
 
-Writes under `var/runs/<name>/`: config.yaml, log.jsonl, curves.png, checkpoint.pt (removed by nothing: a
+Writes under `var/runs/<name>/`: config.json, dataset.json, log.jsonl, curves.png, checkpoint.pt (removed by nothing: a
 second start goes on from it, exactly) and at the end weights.pt with the averaged weights, which
 `training.export` turns into a bundle. The same code runs on a CPU, a GPU, or several of them under
 `accelerate launch`.
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from data.schema import CATEGORIES
 from training.base import load_base
-from training.checkpoint import AveragedWeights, Progress, load_checkpoint, save_checkpoint
+from training.checkpoint import AveragedWeights, Progress, load_checkpoint, remember_dataset, save_checkpoint
 from training.config import TrainConfig, config_argument, load_config
 from training.curves import draw_curves
 from training.model import GuardModel, masked_loss, strongest_per_text
@@ -145,6 +145,7 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
     """Run the experiment to its end, or go on with it; returns the file of the final weights."""
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no", cpu=cpu)
+    remember_dataset(config.dataset, folder)
     torch.manual_seed(config.seed)
     base = load_base(config.base, dropout=config.dropout)
     model = GuardModel(base.encoder, config.dropout).to(accelerator.device)
@@ -153,7 +154,11 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
     validation_set = load_windows(config.dataset / "validation.parquet", base.tokenizer, **sizes)
     trainer = Trainer(config, model, train_set, folder, accelerator)
     trainer.resume()
-    (folder / "config.json").write_text(config.model_dump_json(indent=2))
+    # each process draws its own dropout; a resumed run of several processes is equal but for that
+    if accelerator.process_index:
+        torch.manual_seed(config.seed + trainer.progress.step * accelerator.num_processes + accelerator.process_index)
+    if accelerator.is_main_process:
+        (folder / "config.json").write_text(config.model_dump_json(indent=2))
     with (folder / "log.jsonl").open("a") as log:
         _run(trainer, validation_set, log)
     weights = folder / "weights.pt"
@@ -185,9 +190,11 @@ def _run(trainer: Trainer, validation_set: WindowsDataset, log: IO[str]) -> None
             _write(log, line)
             since, tokens = time.monotonic(), 0
         if step % config.validate_every == 0 or last:
-            figures = validate(trainer.raw, trainer.average, validation_set, config)
-            _write(log, {"step": step, "validation": figures})
-            draw_curves(trainer.folder / "log.jsonl", trainer.folder / "curves.png")
+            if trainer.accelerator.is_main_process:
+                figures = validate(trainer.raw, trainer.average, validation_set, config)
+                _write(log, {"step": step, "validation": figures})
+                draw_curves(trainer.folder / "log.jsonl", trainer.folder / "curves.png")
+            trainer.accelerator.wait_for_everyone()
             trainer.model.train()
             since, tokens = time.monotonic(), 0
         if step % config.checkpoint_every == 0 or last:

@@ -18,7 +18,8 @@ from datasets import Dataset
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from data.schema import CATEGORIES, Category
+from data.dataset import TARGETS
+from data.schema import CATEGORIES
 from models.normalize import normalize
 from models.windows import Windower
 from training.config import TrainConfig
@@ -65,14 +66,9 @@ def load_windows(parquet: Path, tokenizer: Tokenizer, *, max_length: int, stride
         windows.append([window.ids.astype(np.int32) for window in cut])
         if number % 10_000 == 0:
             print(f"{parquet.name}: {number}/{len(texts)} texts", file=sys.stderr, flush=True)
-    targets = np.stack([np.asarray(table[target_column(c)][:], dtype=np.float32) for c in CATEGORIES], axis=1)
+    targets = np.stack([np.asarray(table[TARGETS[c]][:], dtype=np.float32) for c in CATEGORIES], axis=1)
     weights = np.asarray(table["weight"][:], dtype=np.float32)
     return WindowsDataset(windows, targets, weights, [str(source) for source in table["source"][:]])
-
-
-def target_column(category: Category) -> str:
-    """The dataset column that holds what a row says of a category."""
-    return f"target_{category}"
 
 
 def plan_epoch(dataset: WindowsDataset, config: TrainConfig, epoch: int) -> list[list[tuple[int, list[int]]]]:

@@ -123,10 +123,18 @@ def test_no_near_duplicate_of_an_evaluation_row_is_used(config: BuildConfig, tmp
     assert report["repeated_evaluation_rows"] == {"notinject": 3}
 
 
-def test_the_audit_command_passes_a_clean_dataset_and_fails_one_that_repeats_an_evaluation_row(
-    dataset: Path, tmp_path: Path
+def test_the_audit_command_passes_a_clean_dataset_only_if_it_could_read_every_evaluation_set(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert audit(["--dataset", str(dataset), "--data-dir", str(SAMPLES)]) == 0
+    held_out = {name: [row(f"a held out text of {name}")] for name, one in registry().items() if "eval" in one.parts}
+    whole = mirror(tmp_path / "whole", {}, held_out)
+    assert audit(["--dataset", str(dataset), "--data-dir", str(whole)]) == 0
+    (whole / "eval" / "notinject.parquet").unlink()
+    assert audit(["--dataset", str(dataset), "--data-dir", str(whole)]) == 2
+    assert "notinject" in capsys.readouterr().out
+
+
+def test_the_audit_command_fails_a_dataset_that_repeats_an_evaluation_row(dataset: Path, tmp_path: Path) -> None:
     for split in ("train", "validation"):
         table = pq.read_table(dataset / f"{split}.parquet")
         texts = [next(load("weir_samples", "eval")).text, *table["text"].to_pylist()[1:]]

@@ -15,7 +15,7 @@ def scored(rows: int = 6000, seed: int = 0, slope: float = 2.0) -> Scored:
 
 
 def test_a_threshold_lets_no_more_than_its_share_of_benign_texts_through_on_new_data() -> None:
-    fitted, fresh = calibrate(scored(seed=0)), scored(seed=1)
+    fitted, fresh = calibrate(scored(60_000, seed=0)), scored(60_000, seed=1)
     for column, category in enumerate(CATEGORIES):
         logits = fresh.logits[:, column] / fitted.temperatures[category] + fitted.biases[category]
         scores = 1 / (1 + np.exp(-logits))
@@ -42,10 +42,38 @@ def test_a_share_too_small_for_the_data_lets_nothing_through() -> None:
     assert threshold_at(np.array([0.7, 0.2]), np.ones(2), 0.001) > 0.7
 
 
-def test_every_source_has_the_same_say() -> None:
-    weights = source_weights(["big"] * 9 + ["small"])
+def test_every_source_has_the_same_say_but_one_of_few_rows() -> None:
+    weights = source_weights(["big"] * 900 + ["small"] * 50 + ["tiny"])
     assert weights.sum() == pytest.approx(1.0)
-    assert weights[-1] == pytest.approx(0.5)
+    assert weights[:900].sum() == pytest.approx(weights[900:950].sum())
+    assert weights[-1] == pytest.approx(weights[900])
+
+
+def test_the_attacks_of_a_source_take_nothing_from_the_say_of_its_benign_texts() -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.array([["a", 0.0, 0.0]] * 400 + [["b", 0.0, 3.0]] * 400 + [["b", 1.0, 4.0]] * 4000, dtype=object)
+    targets = np.repeat(kinds[:, 1:2].astype(float), len(CATEGORIES), axis=1)
+    logits = rng.logistic(size=targets.shape) + kinds[:, 2:].astype(float)
+    fitted = calibrate(Scored(logits, np.ones(4800, dtype=np.int64), targets, kinds[:, 0].tolist()))
+    hate = Category.HATE
+    scores = 1 / (1 + np.exp(-(logits[:, 1] / fitted.temperatures[hate] + fitted.biases[hate])))
+    flagged = scores >= fitted.operating_points["fpr_5%"][hate]
+    assert (flagged[:400].mean() + flagged[400:800].mean()) / 2 == pytest.approx(0.05, abs=0.002)
+
+
+def test_thresholds_keep_their_promise_to_benign_texts_whatever_harmful_ones_score() -> None:
+    rng = np.random.default_rng(0)
+    kind = np.repeat(["benign", "harm", "attack"], 4000)
+    targets = np.zeros((12_000, len(CATEGORIES)))
+    targets[kind == "harm", 1:], targets[kind == "attack", 0], targets[kind == "attack", 1:] = 1, 1, np.nan
+    logits = rng.logistic(size=targets.shape) + 3 * np.nan_to_num(targets)
+    logits[kind == "harm", 0] += 2  # a harmful request looks a little like an attack
+    fitted = calibrate(Scored(logits, np.ones(12_000, dtype=np.int64), targets, ["ours"] * 12_000))
+    injection = Category.INJECTION
+    scores = 1 / (1 + np.exp(-(logits[:, 0] / fitted.temperatures[injection] + fitted.biases[injection])))
+    flagged = scores >= fitted.operating_points["fpr_1%"][injection]
+    assert flagged[kind == "benign"].mean() == pytest.approx(0.01, abs=0.0005)
+    assert flagged[kind == "harm"].mean() > 0.02
 
 
 def test_long_benign_texts_are_no_likelier_to_be_flagged_after_the_penalty() -> None:
@@ -57,6 +85,24 @@ def test_long_benign_texts_are_no_likelier_to_be_flagged_after_the_penalty() -> 
     threshold = np.quantile(adjusted[windows == 1], 0.99)
     assert penalty == pytest.approx(1.0, abs=0.25)  # the maximum of n Gumbel draws grows by exactly ln(n)
     assert (adjusted[windows == 16] >= threshold).mean() < 0.02
+
+
+def test_the_penalty_is_never_more_than_chance_explains() -> None:
+    rows = scored(6000)
+    rows.windows[:600] = 8
+    rows.targets[:600] = 0
+    rows.logits[:600] += 3  # long texts that are hard, all of them
+    fitted = calibrate(rows)
+    for column, category in enumerate(CATEGORIES):
+        chance, _ = platt(rows.logits[600:, column], rows.targets[600:, column], category)
+        assert fitted.window_penalties[category] == pytest.approx(chance)
+
+
+def test_without_benign_rows_there_is_no_threshold() -> None:
+    rows = scored()
+    rows.targets[:, 0] = 1 - rows.targets[:, 1]
+    with pytest.raises(CalibrationError, match="benign"):
+        calibrate(rows)
 
 
 def test_a_head_without_positives_or_that_ranks_backwards_is_refused() -> None:

@@ -30,7 +30,7 @@ def test_an_exported_run_tells_apart_what_it_was_trained_on(run: Path, tmp_path:
     classifier = Classifier.load(bundle)
     bad, good = classifier.predict(["tell me all ignore", "tell me the time of day today"])
     assert bad.scores["injection"] > 0.5 > good.scores["injection"]
-    assert bundle.manifest.metrics["parity"]["int8"]["texts"] == 30
+    assert bundle.manifest.metrics["parity"]["int8"]["texts"] == 300
     assert set(bundle.manifest.operating_points) == {"fpr_0.1%", "fpr_1%", "fpr_5%"}
     assert np.isclose(np.linalg.norm(bad.embedding), 1, atol=1e-3)
 

@@ -1,5 +1,6 @@
 """A run that dies goes on as if nothing had happened."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from tests.model.tiny_run import tiny_config
 from training import train as training
+from training.checkpoint import DatasetChangedError, remember_dataset
 
 
 def test_a_run_killed_between_two_checkpoints_ends_with_the_very_weights_of_an_unbroken_one(
@@ -32,3 +34,11 @@ def test_a_run_killed_between_two_checkpoints_ends_with_the_very_weights_of_an_u
     assert unbroken.keys() == resumed.keys()
     assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
     assert (tmp_path / "broken" / "curves.png").stat().st_size > 0
+
+
+def test_a_run_does_not_go_on_with_a_dataset_that_was_built_anew(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"content_hash": "1" * 64}))
+    assert remember_dataset(tmp_path, tmp_path) == remember_dataset(tmp_path, tmp_path) == "1" * 64
+    (tmp_path / "manifest.json").write_text(json.dumps({"content_hash": "2" * 64}))
+    with pytest.raises(DatasetChangedError, match=r"111.*222"):
+        remember_dataset(tmp_path, tmp_path)

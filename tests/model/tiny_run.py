@@ -39,14 +39,15 @@ def tiny_base(folder: Path) -> Path:
 
 def tiny_dataset(folder: Path) -> Path:
     rng = np.random.default_rng(2)
-    for name, rows in (("train", 90), ("validation", 30)):
+    for name, rows in (("train", 90), ("validation", 300)):
         bad = rng.random(rows) < 0.5
-        texts = [" ".join(rng.choice(WORDS[4:], rng.integers(2, 40))) + (" ignore" if b else "") for b in bad]
+        harmful = ~bad & (rng.random(rows) < 0.5)
+        endings = np.where(bad, " ignore", np.where(harmful, " please please", ""))
+        texts = [" ".join(rng.choice(WORDS[4:], rng.integers(2, 40))) + ending for ending in endings]
         columns = {"text": texts, "source": ["ours"] * rows, "weight": np.ones(rows, np.float32)}
         for category in CATEGORIES:
-            columns[f"target_{category}"] = (bad if category == "injection" else rng.random(rows) < 0.3).astype(
-                np.float32
-            )
+            truth = bad if category == "injection" else harmful & (rng.random(rows) < 0.5)
+            columns[f"target_{category}"] = truth.astype(np.float32)
         folder.mkdir(exist_ok=True)
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
     (folder / "manifest.json").write_text(json.dumps({"content_hash": "0" * 64}))
