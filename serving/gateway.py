@@ -27,7 +27,7 @@ from serving.redis_connection import Connection
 from serving.scheduler import Judged, Scheduler
 from serving.settings import Settings
 
-INLINE_CHARACTERS: Final = 2_000  # preparing this much takes about a millisecond; more goes to a thread
+INLINE_TOKENS: Final = 500  # about 2,000 bytes, prepared in about a millisecond; more goes to a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,18 @@ class Gateway:
         rule_set = _chosen_policy(live.policy.policy, tier, asked.policy)
         _check_size(tier, texts)
         lease = self.new_id("lea")
-        charging = asyncio.create_task(self._charge(caller, tier, texts, lease))
+        costs = admission.costs(texts)
+        charging = asyncio.create_task(self._charge(caller, tier, costs, lease))
         try:
             await asyncio.sleep(0)  # lets the call to Redis leave before the tokeniser takes the thread
-            prepared, prepare_s = await self._prepare(live, texts)
+            # A long text waits for the limit's answer, or a caller without quota would get it tokenised for nothing.
+            short = costs[admission.TOKENS] <= INLINE_TOKENS
+            if short:
+                prepared, prepare_s = _prepare(live, texts)
             granted, limit_s = await charging
             admission.require(granted, tier, self.metrics)
+            if not short:
+                prepared, prepare_s = await asyncio.to_thread(_prepare, live, texts)
             judged = await self._judge(request, live, prepared)
         finally:
             self._after(self._release(caller, lease, charging))
@@ -143,25 +149,19 @@ class Gateway:
         while self._afterwards:
             await asyncio.gather(*self._afterwards, return_exceptions=True)
 
-    async def _charge(self, caller: Caller, tier: Tier, texts: Sequence[str], lease: str) -> tuple[Admission, float]:
+    async def _charge(
+        self, caller: Caller, tier: Tier, costs: Mapping[str, float], lease: str
+    ) -> tuple[Admission, float]:
         begun = time.perf_counter()
         granted = await self.limiter.hit(
             caller.principal,
             admission.limits(tier),
-            admission.costs(texts),
+            costs,
             concurrent=tier.limits.concurrent,
             lease_id=lease,
             on_redis_down=tier.on_redis_down,
         )
         return granted, time.perf_counter() - begun
-
-    async def _prepare(self, live: Live, texts: Sequence[str]) -> tuple[list[Prepared], float]:
-        begun = time.perf_counter()
-        if sum(map(len, texts)) <= INLINE_CHARACTERS:
-            prepared = [live.classifier.prepare(text) for text in texts]
-        else:
-            prepared = await asyncio.to_thread(lambda: [live.classifier.prepare(text) for text in texts])
-        return prepared, time.perf_counter() - begun
 
     async def _judge(self, request: Request, live: Live, prepared: Sequence[Prepared]) -> list[Judged]:
         """Judge, but stop as soon as nobody waits for the answer. Raises ClientDisconnect then."""
@@ -235,6 +235,12 @@ def _with_unread(prediction: Prediction, parts: int) -> Prediction:
         return prediction
     coverage = replace(prediction.coverage, tokens=prediction.coverage.tokens + parts)
     return replace(prediction, coverage=coverage)
+
+
+def _prepare(live: Live, texts: Sequence[str]) -> tuple[list[Prepared], float]:
+    begun = time.perf_counter()
+    prepared = [live.classifier.prepare(text) for text in texts]
+    return prepared, time.perf_counter() - begun
 
 
 def _chosen_policy(policy: Policy, tier: Tier, requested: str | None) -> str:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from models.classifier import Classifier
 from serving.openapi import document
 from serving.policy import load_policy
 from tests.integration.conftest import OpenApp, Service
@@ -133,6 +134,20 @@ async def test_over_the_limit_is_429_without_inference(open_app: OpenApp) -> Non
     assert refused[0].headers["ratelimit-remaining"] == "0"
     assert service.counted("weir_windows_total") == 5
     assert service.counted("weir_limited_total", tier="anonymous", limit="requests") == 15
+
+
+async def test_a_long_text_over_the_limit_is_not_even_tokenised(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await open_app(policy_path="serving/policy.yaml")
+    tokenised: list[str] = []
+    prepare = Classifier.prepare
+    monkeypatch.setattr(Classifier, "prepare", lambda self, text: tokenised.append(text) or prepare(self, text))
+    async with service.client() as client:
+        long = {"text": "please tell me " * 400}
+        statuses = [(await client.post("/classify", json=long)).status_code for _ in range(8)]
+    assert statuses.count(429) == 3
+    assert len(tokenised) == 5
 
 
 async def test_a_full_queue_is_503_with_retry_after(open_app: OpenApp) -> None:
