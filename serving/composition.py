@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
 
 from models.bundle import Bundle
 from models.classifier import Classifier
@@ -30,6 +31,8 @@ from serving.status import PROGRAM_VERSION
 
 log = logging.getLogger("weir.service")
 
+MAX_BATCH_TOKENS: Final = 16_384
+
 
 def new_id(kind: str) -> str:
     """A fresh id such as `evt_…`: sorts by time, and 80 random bits tell apart what the same millisecond made."""
@@ -48,6 +51,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         scheduler = Scheduler(
             threads=settings.inference_threads,
             queue_tokens=settings.queue_tokens,
+            max_batch_tokens=_max_batch_tokens(settings),
             on_failure=lambda reason: metrics.failures.labels(reason).inc(),
         )
         stack.callback(scheduler.close)
@@ -134,7 +138,12 @@ def _event_log(settings: Settings, metrics: Metrics, connection: Connection) -> 
 
 def _classifier(bundle: Bundle, settings: Settings) -> Classifier:
     # Parallel over windows by the scheduler's threads; one more thread in each run would only fight them.
-    return Classifier.load(bundle, threads=1, provider=settings.provider)
+    return Classifier.load(bundle, threads=1, provider=settings.provider, max_batch_tokens=_max_batch_tokens(settings))
+
+
+def _max_batch_tokens(settings: Settings) -> int:
+    """Padded tokens of one run: scheduler and classifier must agree. A CPU reads windows one at a time."""
+    return 0 if settings.provider == "cpu" else MAX_BATCH_TOKENS
 
 
 def _settle_memory() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from importlib import resources
 from typing import cast
@@ -41,6 +42,7 @@ def read_script() -> str:
     return resources.files(__package__).joinpath("gcra.lua").read_text(encoding="utf-8")
 
 
+@functools.lru_cache(maxsize=1024)
 def _tag(principal: str) -> str:
     # A brace inside a name would end the hash tag early, and an empty tag is none: both would scatter the keys.
     return "{" + (quote(principal, safe=":@/", errors="surrogatepass") or "%") + "}"
