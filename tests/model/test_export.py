@@ -17,7 +17,11 @@ from training.train import train
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    train(tiny_config(folder, epochs=30, learning_rate=3e-3, dropout=0.0, ema_decay=0.5), folder / "run", cpu=True)
+    train(
+        tiny_config(folder, epochs=30, learning_rate=3e-3, dropout=0.0, ema_decay=0.5, freeze_word_embeddings=False),
+        folder / "run",
+        cpu=True,
+    )
     return folder / "run"
 
 

@@ -43,7 +43,8 @@ def tiny_dataset(folder: Path) -> Path:
         bad = rng.random(rows) < 0.5
         harmful = ~bad & (rng.random(rows) < 0.5)
         endings = np.where(bad, " ignore", np.where(harmful, " please please", ""))
-        texts = [" ".join(rng.choice(WORDS[4:], rng.integers(2, 40))) + ending for ending in endings]
+        plain = [word for word in WORDS[4:] if word not in ("ignore", "please")]
+        texts = [" ".join(rng.choice(plain, rng.integers(2, 40))) + ending for ending in endings]
         columns = {"text": texts, "source": ["ours"] * rows, "weight": np.ones(rows, np.float32)}
         for category in CATEGORIES:
             truth = bad if category == "injection" else harmful & (rng.random(rows) < 0.5)
