@@ -21,6 +21,10 @@ Floats = npt.NDArray[np.float64]
 # The names that a policy may use, and the share of benign texts that each lets through wrongly.
 POINTS: Mapping[str, float] = {"fpr_0.1%": 0.001, "fpr_1%": 0.01, "fpr_5%": 0.05}
 FULL_SAY = 50  # rows
+# No kind of harmless text may pay for the average: each source that has the rows to tell keeps within this many times
+# the promised share.
+WORST_SOURCE = 3
+MEASURABLE = 100  # rows, and at least so many that three of them may be false alarms
 
 
 class CalibrationError(Exception):
@@ -59,7 +63,7 @@ def calibrate(scored: Scored) -> Calibration:
     benign = np.asarray((scored.targets == 0).all(axis=1))
     if not benign.any():
         raise CalibrationError("no validation row is benign in every category")
-    weights = source_weights([source for source, kept in zip(scored.sources, benign, strict=True) if kept])
+    sources = np.asarray(scored.sources)[benign]
     temperatures: dict[Category, float] = {}
     biases: dict[Category, float] = {}
     penalties: dict[Category, float] = {}
@@ -69,7 +73,7 @@ def calibrate(scored: Scored) -> Calibration:
         penalties[category], temperatures[category], biases[category] = fit.penalty, fit.temperature, fit.bias
         scores = fit.scores(scored.logits[benign, column], scored.windows[benign])
         for name, share in POINTS.items():
-            points[name][category] = threshold_at(scores, weights, share)
+            points[name][category] = operating_point(scores, sources, share)
     return Calibration(temperatures, biases, penalties, points)
 
 
@@ -105,6 +109,20 @@ def _fit(scored: Scored, column: int, benign: npt.NDArray[np.bool_]) -> _Fit:
     unit, _ = platt(raw[alone], truth[alone], category)
     penalty = min(window_penalty(scored.logits[benign, column], scored.windows[benign]), unit)
     return _Fit(penalty, *platt(raw - penalty * np.log(windows), truth, category))
+
+
+def operating_point(benign_scores: Floats, sources: npt.NDArray[np.str_], share: float) -> float:
+    """The threshold that keeps a promised share of false alarms, over all sources and within each.
+
+    At most `share` of the benign texts reach it, sources weighing alike, and at most WORST_SOURCE times `share` of any
+    one source with enough rows to measure that.
+    """
+    thresholds = [threshold_at(benign_scores, source_weights(sources.tolist()), share)]
+    for source in np.unique(sources):
+        own = benign_scores[sources == source]
+        if len(own) >= max(MEASURABLE, 3 / (WORST_SOURCE * share)):
+            thresholds.append(threshold_at(own, np.ones(len(own)), WORST_SOURCE * share))
+    return max(thresholds)
 
 
 def source_weights(sources: Sequence[str]) -> Floats:

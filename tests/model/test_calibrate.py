@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from data.schema import CATEGORIES, Category
-from training.calibrate import CalibrationError, Scored, calibrate, platt, source_weights, threshold_at, window_penalty
+from training.calibrate import (
+    CalibrationError,
+    Scored,
+    calibrate,
+    operating_point,
+    platt,
+    source_weights,
+    threshold_at,
+    window_penalty,
+)
 
 
 def scored(rows: int = 6000, seed: int = 0, slope: float = 2.0) -> Scored:
@@ -40,6 +49,22 @@ def test_ties_at_the_threshold_stay_below_it() -> None:
 
 def test_a_share_too_small_for_the_data_lets_nothing_through() -> None:
     assert threshold_at(np.array([0.7, 0.2]), np.ones(2), 0.001) > 0.7
+
+
+def test_no_source_pays_for_the_average() -> None:
+    rng = np.random.default_rng(0)
+    easy, hard = rng.uniform(0.1, 0.5, 9000), rng.uniform(0.1, 0.9, 1000)
+    sources = np.array([f"easy{i % 9}" for i in range(9000)] + ["hard"] * 1000)
+    scores = np.concatenate([easy, hard])
+    pooled = threshold_at(scores, np.ones(10_000), 0.01)
+    assert (hard >= pooled).mean() > 0.09
+    assert (hard >= operating_point(scores, sources, 0.01)).mean() == pytest.approx(0.03, abs=0.001)
+
+
+def test_a_source_of_few_rows_cannot_raise_a_threshold_alone() -> None:
+    scores = np.concatenate([np.tile(np.linspace(0.1, 0.5, 100), 90), np.full(9, 0.99)])
+    sources = np.array([f"many{i % 9}" for i in range(9000)] + ["few"] * 9)
+    assert operating_point(scores, sources, 0.05) < 0.5
 
 
 def test_every_source_has_the_same_say_but_one_of_few_rows() -> None:
