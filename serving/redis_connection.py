@@ -160,7 +160,7 @@ class Connection:
         await self.close()
 
     async def execute(self, *command: Word, timeout_s: float | None = None) -> Reply:
-        """One command. Raises :class:`RedisDown` or :class:`RedisRefused`."""
+        """One command; the reply as Redis sends it. Raises :class:`RedisDown` or :class:`RedisRefused`."""
         self._fail_if_open()
         seconds = timeout_s or self._timeout_s
         with self._counting(), _in_our_words(seconds):

@@ -1,8 +1,9 @@
 """One connection to Redis that all calls share: commands leave at once, replies come back in the same order.
 
-redis-py takes a connection from its pool for each call, which costs the event loop several times as much CPU
-(measured). Its reading of URLs is used all the same, so a URL means here what it means there. Nothing may wait inside
-Redis on this connection (BLPOP and the like): everybody else's reply would wait behind it.
+redis-py takes a connection from its pool for each call, which costs the event loop three to four times as much CPU
+(measured: 43 us against 10 with 32 calls at once, 56 against 22 with one). Its reading of URLs is used all the same,
+so a URL means here what it means there; a reply is what Redis sent, not what redis-py makes of it. Nothing may wait
+inside Redis on this connection (BLPOP and the like): everybody else's reply would wait behind it.
 """
 
 from __future__ import annotations
