@@ -7,7 +7,7 @@ texts change sides, at every operating point and for every category.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -26,20 +26,32 @@ class ParityLimits:
     """The most that a candidate may differ from its reference, in calibrated scores (0..1).
 
     `max_difference` and `mean_difference` are over texts, per category; `flips` is the share of texts whose decision
-    changes, per category and point; `auc_drop` is per category.
+    changes, per category and point, with other limits for the points in `flips_at`; `auc_drop` is per category.
     """
 
     max_difference: float
     mean_difference: float
     flips: float
     auc_drop: float
+    flips_at: Mapping[str, float] = field(default_factory=dict)
+
+    def allowed_flips(self, point: str) -> float:
+        """The limit at one point."""
+        return self.flips_at.get(point, self.flips)
 
 
 # fp32: the same arithmetic in another library, so only rounding may differ. int8: weights are rounded, so single
-# texts may move far; decisions may not, beyond 1 text in 100.
+# texts may move far; decisions may not, beyond 1 text in 100 at the point that is served.
+# The point that lets 5 % through lies where texts are dense, so it may flip more.
 LIMITS: Final[Mapping[str, ParityLimits]] = {
     "fp32": ParityLimits(max_difference=1e-3, mean_difference=1e-4, flips=0.002, auc_drop=0.0005),
-    "int8": ParityLimits(max_difference=0.5, mean_difference=0.02, flips=0.01, auc_drop=0.005),
+    "int8": ParityLimits(
+        max_difference=0.5,
+        mean_difference=0.02,
+        flips=0.01,
+        auc_drop=0.005,
+        flips_at={"fpr_5%": 0.02},
+    ),
 }
 
 
@@ -72,10 +84,10 @@ class ParityReport:
         if self.mean_difference > limits.mean_difference:
             found.append(_beyond("mean score difference", self.mean_difference, limits.mean_difference))
         found += [
-            _beyond(f"share of flipped decisions for {category} at {point}", flips, limits.flips)
+            _beyond(f"share of flipped decisions for {category} at {point}", flips, limits.allowed_flips(point))
             for point, by_category in self.flips.items()
             for category, flips in by_category.items()
-            if flips > limits.flips
+            if flips > limits.allowed_flips(point)
         ]
         if self.auc_drop is not None and self.auc_drop > limits.auc_drop:
             found.append(_beyond("drop of AUC", self.auc_drop, limits.auc_drop))
