@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
+import yaml
 
+from data.schema import Action
 from models.bundle import BundleError, load_bundle
 from models.classifier import Classifier
 from models.registry import RegistryError, resolve
@@ -40,6 +42,8 @@ from training.rows import (
 from training.scoring import Progress, score_texts, usable_cores
 
 _CACHE = Path("var/cache/evaluate")
+POLICY = Path(__file__).parents[1] / "serving" / "policy.yaml"
+SERVED_POINT = "fpr_1%"  # of a category that the policy does not name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +82,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=5, help="which rows --limit draws, and the intervals' seed")
     parser.add_argument(
         "--point", action="append", default=[], metavar="NAME or CATEGORY=NAME",
-        help="operating point that is served (default: fpr_1%% for every category); may be given again",
+        help="operating point that is served (default: what the default policy flags or blocks at); may be given again",
     )  # fmt: skip
     parser.add_argument("--workers", type=int, default=usable_cores(), help="threads (default: all cores)")
     parser.add_argument("--replicates", type=int, default=300, help="bootstrap replicates of the intervals")
@@ -104,10 +108,21 @@ def _judge(classifier: Classifier, rows: datasets.Dataset, facts: ScoringFacts, 
 
 
 def _points(given: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Default point and those of single categories, from `NAME` and `CATEGORY=NAME`."""
+    """Default point and those of single categories, from `NAME` and `CATEGORY=NAME`; else from the default policy."""
     overrides = dict(item.split("=", 1) for item in given if "=" in item)
     defaults = [item for item in given if "=" not in item]
-    return (defaults[-1] if defaults else "fpr_1%"), overrides
+    if defaults:
+        return defaults[-1], overrides
+    return SERVED_POINT, policy_points(POLICY) | overrides
+
+
+def policy_points(policy: Path) -> dict[str, str]:
+    """The point of each category at which the default policy's mildest rule for input applies.
+
+    The policy is read as the document it is: training knows nothing of serving's code, which checks it.
+    """
+    rules: dict[str, dict[str, str]] = yaml.safe_load(policy.read_text())["policies"]["default"]["input"]
+    return {category: levels[min(levels, key=lambda name: Action(name).severity)] for category, levels in rules.items()}
 
 
 def _facts(facts: ScoringFacts, argv: Sequence[str]) -> Figures:

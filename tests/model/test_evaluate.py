@@ -217,3 +217,13 @@ def test_progress_says_how_far_it_is_and_how_long_it_takes() -> None:
         "scored 100 of 200 texts, 100 tokens/s, 10 s left",
         "scored 200 of 200 texts, 100 tokens/s, 0 s left",
     ]
+
+
+def test_what_counts_as_served_is_the_mildest_rule_of_the_default_policy(tmp_path: Path) -> None:
+    written = "policies: {default: {input: {hate: {block: fpr_0.1%, flag: fpr_5%}, violence: {block: fpr_1%}}}}"
+    (tmp_path / "policy.yaml").write_text(written)
+    assert evaluate.policy_points(tmp_path / "policy.yaml") == {"hate": "fpr_5%", "violence": "fpr_1%"}
+
+
+def test_the_shipped_policy_names_a_point_for_every_category() -> None:
+    assert set(evaluate.policy_points(evaluate.POLICY)) == set(CATEGORIES)
