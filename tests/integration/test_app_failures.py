@@ -16,6 +16,8 @@ from serving.policy import load_policy
 from tests.integration.conftest import GENEROUS, OpenApp
 from tests.tiny_bundle import ATTACK, CLEAN, WORDS, build_tiny_bundle
 
+SECRET = "sixteen characters or more"
+
 
 def broken(tiny_bundle: Path, tmp_path: Path, how: str) -> Path:
     copy = tmp_path / "broken"
@@ -89,7 +91,7 @@ async def test_without_redis_the_tiers_choice_holds(
     policy = tmp_path / "choice.yaml"
     policy.write_text(GENEROUS.replace("on_redis_down: local", f"on_redis_down: {choice}"))
     service = await open_app(
-        policy_path=policy, redis_url="redis://127.0.0.1:1/0", redis_timeout_s=0.05, address_hash_secret="x"
+        policy_path=policy, redis_url="redis://127.0.0.1:1/0", redis_timeout_s=0.05, address_hash_secret=SECRET
     )
     async with service.client() as client:
         answer = await client.post("/classify", json={"text": ATTACK})
@@ -107,7 +109,11 @@ async def test_a_local_limit_is_a_limit(open_app: OpenApp, tmp_path: Path) -> No
     small = GENEROUS.replace(" burst: 60000", " burst: 4").replace("max_texts: 16", "max_texts: 4")
     policy.write_text(small.replace("requests_per_minute: 60000", "requests_per_minute: 4"))
     service = await open_app(
-        policy_path=policy, redis_url="redis://127.0.0.1:1/0", redis_timeout_s=0.05, address_hash_secret="x", replicas=2
+        policy_path=policy,
+        redis_url="redis://127.0.0.1:1/0",
+        redis_timeout_s=0.05,
+        address_hash_secret=SECRET,
+        replicas=2,
     )
     async with service.client() as client:
         statuses = [(await client.post("/classify", json={"text": CLEAN})).status_code for _ in range(6)]
