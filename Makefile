@@ -69,6 +69,7 @@ notebooks: $(DEV)/.ready ## execute the notebooks
 lock: $(DEV)/.ready ## resolve pyproject.toml anew into requirements/
 	$(DEV)/uv pip compile -q --no-header --no-annotate pyproject.toml -o requirements/serve.txt
 	$(DEV)/uv pip compile -q --no-header --no-annotate --extra drain -c requirements/serve.txt pyproject.toml -o requirements/drain.txt
+	sed -i '/^torch==/d' requirements/dev.txt # a pin without +cpu would be preferred, and with it gigabytes of CUDA
 	$(DEV)/uv pip compile -q --no-header --no-annotate --extra dev -c requirements/serve.txt pyproject.toml -o requirements/dev.txt
 	sed -i -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' requirements/dev.txt
 
