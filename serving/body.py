@@ -25,6 +25,8 @@ async def read_json_body(request: Request, *, max_bytes: int, timeout_s: float) 
         media_type.startswith("application/") and media_type.endswith("+json")
     ):
         raise UnsupportedMediaType
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("The body must not be compressed.")
     try:
         async with asyncio.timeout(timeout_s):
             return await _read(request, max_bytes)

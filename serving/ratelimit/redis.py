@@ -9,7 +9,7 @@ from typing import cast
 from urllib.parse import quote
 
 from serving.ratelimit.limits import Demand, Row, Weighed
-from serving.redis_connection import Connection, Script
+from serving.redis_connection import Connection, RedisRefused, Script
 
 
 class RedisStorage:
@@ -49,6 +49,9 @@ def _tag(principal: str) -> str:
 
 
 def _weighed(reply: Sequence[int]) -> Weighed:
-    admitted, full, held, *numbers = reply
-    rows = tuple(Row(*numbers[at : at + 3]) for at in range(0, len(numbers), 3))
+    try:
+        admitted, full, held, *numbers = reply
+        rows = tuple(Row(*numbers[at : at + 3]) for at in range(0, len(numbers), 3))
+    except (TypeError, ValueError) as error:
+        raise RedisRefused("the limit script answered in an unknown shape") from error
     return Weighed(bool(admitted), rows, held, bool(full))

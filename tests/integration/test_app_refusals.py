@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 from collections.abc import AsyncIterator
 
@@ -73,6 +74,12 @@ async def test_a_policy_of_another_tier_is_forbidden(open_app: OpenApp) -> None:
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "", "jsonx", "text/json+x"])
 async def test_another_content_type_is_refused(client: httpx.AsyncClient, media_type: str) -> None:
     answer = await client.post("/classify", content=b'{"text": "a"}', headers={"Content-Type": media_type})
+    assert (answer.status_code, answer.json()["type"]) == (415, "urn:weir:problem:unsupported-media-type")
+
+
+async def test_a_compressed_body_is_refused_by_its_encoding(client: httpx.AsyncClient) -> None:
+    headers = JSON | {"Content-Encoding": "gzip"}
+    answer = await client.post("/classify", content=gzip.compress(b'{"text": "a"}'), headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (415, "urn:weir:problem:unsupported-media-type")
 
 

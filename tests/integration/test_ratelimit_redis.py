@@ -163,3 +163,15 @@ async def test_every_key_expires_and_lies_in_the_slot_of_its_principal(tmp_path:
         assert len(keys) == 3
         assert {key.split(b"{")[1].split(b"}")[0] for key in keys} == {b"who%7B%7D"}
         assert all([await bench.connection.execute("PTTL", key) > 0 for key in keys])
+
+
+@pytest.mark.parametrize("reply", ["return 'ok'", "return {1, 0}", "return {1, 0, 1, 5}", "return 7"])
+async def test_a_script_that_answers_in_an_unknown_shape_counts_as_redis_trouble(tmp_path: Path, reply: str) -> None:
+    async with Connection(None, tmp_path, timeout_s=1.0) as connection:
+        local = LocalStorage(lambda: 0)
+        limiter = RateLimiter(RedisStorage(connection, script=reply), local)
+        admission = await limiter.hit(
+            "p", [Limit("requests", 1.0, 5)], {"requests": 1}, concurrent=2, lease_id="l", on_redis_down="deny"
+        )
+    assert not admission.allowed
+    assert admission.reason is Reason.UNAVAILABLE
