@@ -257,6 +257,11 @@ def _chosen_policy(policy: Policy, tier: Tier, requested: str | None) -> str:
 def _check_size(tier: Tier, texts: Sequence[str]) -> None:
     limits = tier.limits
     if len(texts) > limits.max_texts:
-        raise TooLarge(f"The tier {tier.name} may send {limits.max_texts} texts in one request.")
+        problem = {
+            "field": "texts",
+            "rule": "too_many_texts",
+            "detail": f"the tier {tier.name} may send {limits.max_texts} texts in one request",
+        }
+        raise InvalidRequest(extra={"errors": [problem]})
     if sum(map(len, texts)) > limits.max_characters:
         raise TooLarge(f"The tier {tier.name} may send {limits.max_characters} characters in one request.")

@@ -111,10 +111,10 @@ def test_scores_below_every_threshold_are_allowed_without_a_reason(policy: Bound
 
 def test_a_higher_level_of_a_category_takes_the_stronger_action(policy: BoundPolicy) -> None:
     tier = policy.policy.tier("internal")
-    flagged = policy.decide(prediction(hate=0.6), tier, Direction.OUTPUT)
-    blocked = policy.decide(prediction(hate=0.95), tier, Direction.OUTPUT)
+    flagged = policy.decide(prediction(hate=0.3), tier, Direction.OUTPUT, "strict")
+    blocked = policy.decide(prediction(hate=0.6), tier, Direction.OUTPUT, "strict")
     assert (flagged.action, blocked.action) == (Action.FLAG, Action.BLOCK)
-    assert blocked.reasons[0].detail == "score at or above fpr_0.1% in policy default"
+    assert blocked.reasons[0].detail == "score at or above fpr_1% in policy strict"
 
 
 def test_the_strongest_action_of_all_categories_wins_and_all_are_named(policy: BoundPolicy) -> None:
@@ -183,7 +183,10 @@ def test_binding_names_every_rule_whose_operating_point_the_model_lacks() -> Non
     with pytest.raises(PolicyError) as refused:
         bind(load_policy(), poor)
     problems = refused.value.problems
-    assert "policies.default.output.hate: model poor has no operating point fpr_0.1%; it has fpr_1%, fpr_5%" in problems
+    assert (
+        "policies.default.output.violence: model poor has no operating point fpr_0.1%; it has fpr_1%, fpr_5%"
+        in problems
+    )
     assert "policies.strict.input.hate: model poor has no threshold for hate at fpr_5%" in problems
     assert "policies.strict.input.injection: the threshold of model poor at fpr_5% is not a number" in problems
 
