@@ -5,7 +5,7 @@
     │   ├── NotJson                400  the body is not JSON
     │   ├── UnsupportedMediaType   415  the body is not declared as JSON
     │   ├── InvalidRequest         422  JSON of the wrong shape; says which field and which rule
-    │   ├── TooLarge               413  more bytes, characters or texts than allowed
+    │   ├── TooLarge               413  more bytes or characters than allowed
     │   └── BodyTimeout            408  the body did not arrive in time
     ├── Unauthenticated            401  the key is unknown or disabled
     ├── Forbidden                  403  the key may not do this
@@ -100,7 +100,7 @@ class InvalidRequest(Malformed):
 
 
 class TooLarge(Malformed):
-    """More bytes, characters or texts than this server or this tier accepts."""
+    """More bytes or characters than this server or this tier accepts."""
 
     status, type, title = 413, OWN + "too-large", "The request is too large"
 
