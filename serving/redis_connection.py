@@ -70,7 +70,7 @@ class RedisState:
 
     def as_dict(self) -> dict[str, str]:
         """The state as JSON values."""
-        return {"name": self.name, "state": self.state, "since": self.since.isoformat(timespec="milliseconds")}
+        return {"name": self.name, "state": self.state, "since": self.since.isoformat()}
 
 
 class Script:

@@ -20,14 +20,13 @@ def readiness(gateway: Gateway) -> tuple[bool, dict[str, object]]:
     and the load balancer would turn a limiter that works in its fallback into an outage.
     """
     live = gateway.slot.current
-    redis = gateway.connection.state
     model: dict[str, object] = {"version": None, "self_test": "not passed", "problem": gateway.slot.problem}
     if live is not None:
         model = {"version": live.version, "self_test": "passed", "problem": None}
     return live is not None, {
         "ready": live is not None,
         "model": model,
-        "redis": {"name": redis.name, "state": redis.state, "since": redis.since.isoformat()},
+        "redis": gateway.connection.state.as_dict(),
         "policy": {"version": gateway.policy.version},
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from serving.app import create_app
 from serving.composition import open_gateway
+from serving.embedded_redis import EmbeddedRedis
 from serving.gateway import Gateway
 from serving.settings import Settings
 from tests.tiny_bundle import build_tiny_bundle
@@ -77,6 +78,15 @@ def generous_policy(tmp_path: Path) -> Path:
     path = tmp_path / "policy.yaml"
     path.write_text(GENEROUS)
     return path
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A real Redis server of this test's own."""
+    server = EmbeddedRedis(tmp_path / "redis")
+    server.ensure()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -50,14 +50,6 @@ EVENT = Event(
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(tmp_path / "redis")
-    server.ensure()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def client(server: EmbeddedRedis) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(server.url) as client:
         deadline = time.monotonic() + 10

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import numpy as np
@@ -91,14 +91,6 @@ def event(number: int, action: Action = Action.ALLOW) -> Event:
         policy_version="p",
         timings_ms={},
     )
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(tmp_path / "redis")
-    server.ensure()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
