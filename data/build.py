@@ -15,7 +15,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from data.candidates import Candidates, CandidateStage
 from data.config import BuildConfig, SourceConfig
 from data.dataset import Row, content_hash, write_split
 from data.datasheet import datasheet
-from data.generators import SOURCE as GENERATED
-from data.generators import generate
+from data.generators import generate, source_of
 from data.groups import Grouping, group
 from data.overlap import evaluation_texts
+from data.planting import SOURCE as PLANTED
+from data.planting import plant
 from data.quality import Cleaned, resolve
 from data.report import Facts, build_report
 from data.schema import Example, Kind
@@ -78,15 +79,19 @@ def _gather(stage: CandidateStage, config: BuildConfig, say: Say) -> tuple[list[
             say(f"[{number}/{len(config.sources)}] cannot be had: {error}")
             continue
         say(f"[{number}/{len(config.sources)}] {name}: {len(found[-1].examples)} candidates of {found[-1].rows} rows")
-    if config.generated.count:
-        found.append(_generate(stage, config))
-        say(f"{GENERATED}: {len(found[-1].examples)} candidates")
+    for name, count in config.generated.items():
+        found.append(_own(stage, source_of(name), count, generate(name, config.seed, count)))
+        say(f"{found[-1].source}: {len(found[-1].examples)} candidates")
+    if config.planted.count:
+        texts = plant([example for one in found for example in one.examples], config.planted, config.seed)
+        found.append(_own(stage, PLANTED, config.planted.count, texts))
+        say(f"{PLANTED}: {len(found[-1].examples)} candidates")
     return found, unavailable
 
 
-def _generate(stage: CandidateStage, config: BuildConfig) -> Candidates:
-    everything = SourceConfig(caps=dict.fromkeys(Kind, config.generated.count))
-    return stage.of_examples(GENERATED, everything, generate(config.seed, config.generated.count))
+def _own(stage: CandidateStage, source: str, count: int, examples: Iterable[Example]) -> Candidates:
+    """All that we wrote ourselves, but what repeats an evaluation row."""
+    return stage.of_examples(source, SourceConfig(caps=dict.fromkeys(Kind, count)), examples)
 
 
 def _select(config: BuildConfig, candidates: Sequence[Candidates], cache: Path, say: Say) -> Selection:

@@ -17,7 +17,7 @@ from pathlib import Path
 from data.config import BuildConfig, SourceConfig
 from data.overlap import HeldOut, OverlapIndex
 from data.schema import Example, Kind
-from data.selection import preferred
+from data.selection import HARD_NEGATIVES, preferred
 from data.sources import PERMISSIVE, load, mirror_path, mirror_root, registry
 from data.sources.mirror import read_rows, write_rows
 
@@ -122,8 +122,8 @@ def _digest(parts: Iterable[str]) -> str:
 
 
 def code_digest() -> str:
-    """A hash of the modules that decide what this stage yields, so that a change of code is a change of input."""
+    """A hash of the files that decide what this stage yields, so that a change of code is a change of input."""
     here = Path(__file__).parent
     names = ("candidates", "overlap", "schema", "selection", "shingles")
-    paths = [*(here / f"{name}.py" for name in names), *sorted((here / "sources").glob("*.py"))]
+    paths = [*(here / f"{name}.py" for name in names), HARD_NEGATIVES, *sorted((here / "sources").glob("*.py"))]
     return _digest(path.read_text(encoding="utf-8") for path in paths)

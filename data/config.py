@@ -47,10 +47,16 @@ class SourceConfig(_Strict):
     skip_weak: bool = False
 
 
-class GeneratedConfig(_Strict):
-    """How many examples our own generators add."""
+class PlantingConfig(_Strict):
+    """How many texts are made of public documents with a sentence planted in them, and of which.
 
-    count: Count
+    `documents` name the sources whose harmless texts are planted in, `payloads` those whose short attacks are
+    planted, beside attacks from our own grammars.
+    """
+
+    count: Count = 0
+    documents: list[str] = []
+    payloads: list[str] = []
 
 
 class BuildConfig(_Strict):
@@ -62,7 +68,8 @@ class BuildConfig(_Strict):
     weak_weight: float = Field(gt=0, le=1)
     overlap: OverlapConfig
     groups: GroupConfig
-    generated: GeneratedConfig
+    generated: dict[str, Count] = {}  # examples by generator
+    planted: PlantingConfig = PlantingConfig()
     sources: dict[str, SourceConfig]
     excluded: dict[str, str]
 

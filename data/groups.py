@@ -10,12 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 
 from data.schema import Example
 from data.shingles import Hashes, Shingler, pairs, words
+
+
+_SAME: Final = 0.9  # the Jaccard estimate from which a text need not be compared with others any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,12 @@ def _near_duplicates(texts: Sequence[str], threshold: float, permutations: int) 
     kept: dict[int, MinHash] = {}
     for row, text in enumerate(texts):
         signature = _signature(pairs(shingler.hash_words(text)), permutations)
-        similar = [other for other in index.query(signature) if signature.jaccard(kept[other]) >= threshold]
+        resemblance = {other: signature.jaccard(kept[other]) for other in index.query(signature)}
+        similar = [other for other, share in resemblance.items() if share >= threshold]
         for other in similar:
             yield other, row
-        if not similar:  # the first of a cluster stands for it: templates with a thousand fillings stay cheap
+        # one of almost equal texts stands for all: a template with a thousand fillings stays cheap
+        if not similar or max(resemblance.values()) < _SAME:
             index.insert(row, signature)
             kept[row] = signature
 

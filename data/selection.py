@@ -5,11 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
 
 from data.config import SourceConfig
 from data.schema import Example, Kind
 
+HARD_NEGATIVES: Final = Path(__file__).with_name("hard_negatives.txt")
 ATTACKS = frozenset({Kind.INJECTION, Kind.JAILBREAK})
+
+
+@cache
+def hard_negatives() -> frozenset[str]:
+    """Ids of harmless rows that an earlier model took for attacks (`training.mine`); they are taken first."""
+    return frozenset(HARD_NEGATIVES.read_text(encoding="utf-8").split())
 
 
 def rank(example: Example, seed: int) -> bytes:
@@ -18,16 +28,18 @@ def rank(example: Example, seed: int) -> bytes:
 
 
 def preferred(examples: Iterable[Example], seed: int) -> list[Example]:
-    """The order in which rows of one source are taken: trusted and fully labelled first, else at random."""
-    return sorted(examples, key=lambda one: (_doubtful(one), rank(one, seed)))
+    """The order in which rows of one source are taken: trusted, fully labelled and hard first, else at random."""
+    hard = hard_negatives()
+    return sorted(examples, key=lambda one: (_doubtful(one), one.id not in hard, rank(one, seed)))
 
 
 def capped(examples: Sequence[Example], groups: Sequence[str], caps: Mapping[Kind, int], seed: int) -> list[int]:
     """Rows of one source that stay, as indices in rising order: at most `caps[kind]` of each kind.
 
-    One row of every group is taken before a second of any, so no template crowds out the others.
+    One row of every group is taken before a second of any, so no template crowds out the others; hard ones first.
     """
-    order = sorted(range(len(examples)), key=lambda row: rank(examples[row], seed))
+    hard = hard_negatives()
+    order = sorted(range(len(examples)), key=lambda row: (examples[row].id not in hard, rank(examples[row], seed)))
     turns: Counter[tuple[Kind, str]] = Counter()
     keys: dict[Kind, list[tuple[bool, int, int]]] = defaultdict(list)
     for row in order:

@@ -33,6 +33,7 @@ class TrainConfig(BaseModel):
     windows_per_benign: int = Field(2, ge=1)  # a long benign text shows this many windows an epoch, drawn anew
     windows_per_positive: int = Field(6, ge=1)  # a positive shows more: which window is guilty is not known
     tokens_per_batch: int = Field(4096, ge=64)
+    batches_per_step: int = Field(2, ge=1)  # of different lengths; all texts of a step count alike
     epochs: float = Field(2.0, gt=0)
 
     learning_rate: float = Field(1.5e-4, gt=0)
@@ -43,6 +44,7 @@ class TrainConfig(BaseModel):
     freeze_word_embeddings: bool = True
     label_smoothing: float = Field(0.01, ge=0, lt=0.5)
     focal_gamma: float = Field(0.0, ge=0)  # Lin et al. 2017, "Focal Loss for Dense Object Detection"
+    benign_tail: float = Field(0.0, ge=0)  # extra penalty on harmless texts that score high (training.model.MaskedLoss)
     harm_weight: float = Field(0.5, ge=0)  # of each harm head beside the injection head's 1.0
     ema_decay: float = Field(0.999, ge=0, lt=1)  # of the averaged weights that are exported; 0 exports the last ones
 

@@ -13,7 +13,8 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,9 +27,9 @@ from training.base import load_base
 from training.checkpoint import AveragedWeights, Progress, load_checkpoint, remember_dataset, save_checkpoint
 from training.config import TrainConfig, config_argument, load_config
 from training.curves import draw_curves
-from training.model import GuardModel, masked_loss, strongest_per_text
+from training.model import GuardModel, MaskedLoss, strongest_per_text
 from training.validation import validate
-from training.windows_dataset import Batch, WindowsDataset, collate, load_windows, plan_epoch
+from training.windows_dataset import Batch, WindowsDataset, collate, load_windows, plan_steps
 
 LOG_EVERY = 20
 
@@ -40,7 +41,7 @@ class Trainer:
         self, config: TrainConfig, model: GuardModel, train: WindowsDataset, folder: Path, accelerator: Accelerator
     ) -> None:
         self.config, self.train_set, self.folder, self.accelerator = config, train, folder, accelerator
-        per_epoch = len(plan_epoch(train, config, 0)) // accelerator.num_processes
+        per_epoch = len(plan_steps(train, config, 0)) // accelerator.num_processes
         self.total_steps = max(1, math.ceil(config.epochs * per_epoch))
         self.raw = model
         optimizer = torch.optim.AdamW(parameter_groups(model, config), betas=(0.9, 0.98), eps=1e-6)
@@ -49,7 +50,12 @@ class Trainer:
             self.optimizer, lambda step: warm_then_linear(step, self.total_steps, config.warmup)
         )
         self.average = AveragedWeights(model, config.ema_decay)
-        self.head_weights = torch.tensor([1.0] + [config.harm_weight] * (len(CATEGORIES) - 1)).to(accelerator.device)
+        self.loss = MaskedLoss(
+            torch.tensor([1.0] + [config.harm_weight] * (len(CATEGORIES) - 1)).to(accelerator.device),
+            smoothing=config.label_smoothing,
+            gamma=config.focal_gamma,
+            benign_tail=config.benign_tail,
+        )
         self.progress = Progress()
 
     def resume(self) -> None:
@@ -76,42 +82,43 @@ class Trainer:
                 average=self.average.shadow,
             )
 
-    def batches(self) -> Iterator[Batch]:
-        """The batches of this process from the current progress to the last step."""
+    def steps(self) -> Iterator[list[Batch]]:
+        """What this process learns from at each step, from the current progress to the last one."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         while self.progress.step < self.total_steps:
-            plan = plan_epoch(self.train_set, self.config, self.progress.epoch)
+            plan = plan_steps(self.train_set, self.config, self.progress.epoch)
             mine = plan[rank : len(plan) - len(plan) % world : world]
             for number in range(self.progress.batch, len(mine)):
                 if self.progress.step >= self.total_steps:
                     return
                 self.progress = Progress(self.progress.epoch, number + 1, self.progress.step + 1)
-                yield collate(self.train_set, mine[number])
+                yield [collate(self.train_set, batch) for batch in mine[number]]
             self.progress = Progress(self.progress.epoch + 1, 0, self.progress.step)
 
-    def learn(self, batch: Batch) -> Tensor:
-        """One optimiser step on one batch; returns its loss (scalar, detached)."""
-        device = self.accelerator.device
-        targets = torch.from_numpy(self.train_set.targets[batch.rows]).to(device)
-        weights = torch.from_numpy(self.train_set.weights[batch.rows]).to(device)
-        with self.accelerator.autocast():
-            output = self.model(batch.input_ids.to(device), batch.attention_mask.to(device))
-        logits = strongest_per_text(output.logits, batch.owners.to(device), len(batch.rows))
-        loss = masked_loss(
-            logits,
-            targets,
-            weights,
-            self.head_weights,
-            smoothing=self.config.label_smoothing,
-            gamma=self.config.focal_gamma,
-        )
+    def learn(self, step: Sequence[Batch]) -> Tensor:
+        """One optimiser step; returns its loss, the weighted mean over the texts of all its batches (detached)."""
+        weights = [torch.from_numpy(self.train_set.weights[batch.rows]) for batch in step]
+        total = float(sum(weight.sum() for weight in weights))
         self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        losses = []
+        for number, (batch, weight) in enumerate(zip(step, weights, strict=True), start=1):
+            with self.accelerator.no_sync(self.model) if number < len(step) else nullcontext():
+                loss = self._loss(batch, weight) / total
+                self.accelerator.backward(loss)
+            losses.append(loss.detach())
         self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.schedule.step()
         self.average.update(self.raw, self.progress.step)
-        return loss.detach()
+        return torch.stack(losses).sum()
+
+    def _loss(self, batch: Batch, weights: Tensor) -> Tensor:
+        device = self.accelerator.device
+        targets = torch.from_numpy(self.train_set.targets[batch.rows]).to(device)
+        with self.accelerator.autocast():
+            output = self.model(batch.input_ids.to(device), batch.attention_mask.to(device))
+        logits = strongest_per_text(output.logits, batch.owners.to(device), len(batch.rows))
+        return self.loss(logits, targets, weights.to(device))
 
 
 def parameter_groups(model: GuardModel, config: TrainConfig) -> list[dict[str, Any]]:
@@ -172,9 +179,9 @@ def _run(trainer: Trainer, validation_set: WindowsDataset, log: IO[str]) -> None
     config, started, since, tokens = trainer.config, time.monotonic(), time.monotonic(), 0
     losses: list[Tensor] = []
     trainer.model.train()
-    for batch in trainer.batches():
-        losses.append(trainer.learn(batch))
-        tokens += int(batch.attention_mask.sum())
+    for batches in trainer.steps():
+        losses.append(trainer.learn(batches))
+        tokens += sum(int(batch.attention_mask.sum()) for batch in batches)
         step = trainer.progress.step
         last = step == trainer.total_steps
         if (step % LOG_EVERY == 0 or last) and trainer.accelerator.is_main_process:

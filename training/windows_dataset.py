@@ -95,6 +95,12 @@ def plan_epoch(dataset: WindowsDataset, config: TrainConfig, epoch: int) -> list
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
+def plan_steps(dataset: WindowsDataset, config: TrainConfig, epoch: int) -> list[list[list[tuple[int, list[int]]]]]:
+    """The epoch's batches in the groups that share an optimiser step."""
+    batches, size = plan_epoch(dataset, config, epoch), config.batches_per_step
+    return [batches[start : start + size] for start in range(0, len(batches), size)]
+
+
 def _choose(count: int, limit: int, rng: np.random.Generator) -> list[int]:
     if count <= limit:
         return list(range(count))

@@ -1,5 +1,5 @@
-"""Our own attacks and their harmless look-alikes, drawn from grammars. See docs/generators.md."""
+"""Our own attacks, harms and their harmless look-alikes, drawn from grammars. See docs/generators.md."""
 
-from data.generators.compose import SOURCE, generate
+from data.generators.registry import GENERATORS, generate, source_of
 
-__all__ = ["SOURCE", "generate"]
+__all__ = ["GENERATORS", "generate", "source_of"]

@@ -1,4 +1,4 @@
-"""Can the label be had cheaply? `python -m data.generators.audit [--count 12000] [--seed 3] [--top 25]`.
+"""Can the label be had cheaply? `python -m data.generators.audit [--generator NAME] [--count 12000] [--seed 3] [--top 25]`.
 
 Every baseline is fitted on one half of the groups and judged on the other half:
 
@@ -27,7 +27,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
-from data.generators.compose import generate
+from data.generators.registry import GENERATORS, generate
 from data.schema import Example, Kind
 
 Features = Callable[[Example], dict[str, float]]
@@ -142,11 +142,12 @@ def lopsided(examples: Sequence[Example], size: int, top: int) -> list[NGram]:
 def main() -> None:
     """Print the figures and the word sequences to balance."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--generator", choices=GENERATORS, default="generated", help="whose examples")
     parser.add_argument("--count", type=int, default=12_000, help="examples to draw")
     parser.add_argument("--seed", type=int, default=3, help="seed of the examples")
     parser.add_argument("--top", type=int, default=25, help="word sequences listed for each length")
     arguments = parser.parse_args()
-    examples = list(generate(arguments.seed, arguments.count))
+    examples = list(generate(arguments.generator, arguments.seed, arguments.count))
     lines = [json.dumps(asdict(audit(examples)), indent=1)]
     for size in (1, 2, 3):
         lines.append(f"\n{size}-grams: attacks / harmless / log odds")

@@ -150,7 +150,7 @@ def test_caps_are_kept(config: BuildConfig, tmp_path: Path) -> None:
 
 
 def test_generated_examples_join_in_and_keep_their_groups_together(config: BuildConfig, tmp_path: Path) -> None:
-    more = config.model_copy(update={"generated": config.generated.model_copy(update={"count": 200})})
+    more = config.model_copy(update={"generated": {"generated": 200}})
     build(more, tmp_path, data_dir=SAMPLES)
     assert Counter(one["source"] for one in read(tmp_path))["weir_generated"] > 150
     test_no_group_stands_on_two_sides(tmp_path)
@@ -161,7 +161,7 @@ def test_a_source_that_cannot_be_read_is_named_and_none_at_all_is_an_error(confi
     both = using(config, sms_spam={Kind.BENIGN: 1}, clinc150={Kind.BENIGN: 1})
     manifest = build(both, tmp_path / "out", data_dir=data_dir)
     assert manifest["unavailable"] == {"clinc150": "clinc150: the mirror has no train/clinc150.parquet"}
-    generated = {"generated": config.generated.model_copy(update={"count": 9})}
+    generated = {"generated": {"generated": 9}}
     none = using(config, clinc150={Kind.BENIGN: 1}).model_copy(update=generated)
     with pytest.raises(SourceUnavailableError, match="clinc150"):
         build(none, tmp_path / "none", data_dir=data_dir)

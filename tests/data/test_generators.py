@@ -8,12 +8,12 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from data.generators import SOURCE, generate
+from data.generators import generate, source_of
 from data.generators.carriers import CARRIERS
 from data.generators.carriers.draft import json_string
-from data.generators.compose import split_of
 from data.generators.evasions import EVASIONS, encoded
 from data.generators.grammar import load_grammar
+from data.generators.registry import split_of
 from data.schema import Direction, Example, Kind, LicenceClass
 
 LABELS = {"form", "intent", "carrier", "placement", "style", "evasion", "family"}
@@ -21,12 +21,12 @@ LABELS = {"form", "intent", "carrier", "placement", "style", "evasion", "family"
 
 @pytest.fixture(scope="module")
 def examples() -> list[Example]:
-    return list(generate(11, 6000))
+    return list(generate("generated", 11, 6000))
 
 
 def test_the_same_seed_gives_the_same_examples_and_a_shorter_run_is_a_prefix(examples: list[Example]) -> None:
-    assert list(generate(11, 300)) == examples[:300]
-    assert [example.text for example in generate(12, 300)] != [example.text for example in examples[:300]]
+    assert list(generate("generated", 11, 300)) == examples[:300]
+    assert [example.text for example in generate("generated", 12, 300)] != [example.text for example in examples[:300]]
 
 
 def test_no_text_and_no_id_comes_twice(examples: list[Example]) -> None:
@@ -35,12 +35,12 @@ def test_no_text_and_no_id_comes_twice(examples: list[Example]) -> None:
 
 
 def test_nothing_is_generated_when_nothing_is_asked_for() -> None:
-    assert list(generate(1, 0)) == []
+    assert list(generate("generated", 1, 0)) == []
 
 
 def test_every_example_says_where_it_comes_from(examples: list[Example]) -> None:
     for example in examples:
-        assert example.source == SOURCE
+        assert example.source == source_of("generated")
         assert example.licence_class is LicenceClass.PERMISSIVE
         assert example.direction is Direction.INPUT
         assert example.group
@@ -97,7 +97,7 @@ def test_a_poisoned_carrier_is_followed_or_preceded_by_a_harmless_twin_of_its_gr
 
 def test_a_clean_twin_is_its_poisoned_carrier_without_the_instruction() -> None:
     pairs = 0
-    for one, two in itertools.pairwise(generate(5, 2000)):
+    for one, two in itertools.pairwise(generate("generated", 5, 2000)):
         poisoned, clean = (one, two) if one.kind is not Kind.BENIGN else (two, one)
         same_family = poisoned.labels["family"] == clean.labels["family"] and clean.labels["form"] == "clean"
         if poisoned.kind is Kind.BENIGN or not same_family:
@@ -120,7 +120,7 @@ def _common_prefix(one: str, two: str) -> str:
 
 def test_a_group_stands_on_one_side_of_the_split_whatever_the_seed(examples: list[Example]) -> None:
     sides = defaultdict(set)
-    for example in [*examples, *generate(99, 2000)]:
+    for example in [*examples, *generate("generated", 99, 2000)]:
         sides[example.group].add(example.split)
     assert all(len(side) == 1 for side in sides.values())
     assert split_of("a_tool/0") == split_of("a_tool/0")

@@ -11,7 +11,7 @@ from data.schema import Example, Kind
 
 @pytest.fixture(scope="module")
 def examples() -> list[Example]:
-    return list(generate(21, 9000))
+    return list(generate("generated", 21, 9000))
 
 
 def test_carrier_and_length_say_next_to_nothing_and_words_do_not_settle_it(examples: list[Example]) -> None:

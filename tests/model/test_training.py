@@ -10,9 +10,9 @@ from transformers import DistilBertConfig, DistilBertModel
 
 from training.checkpoint import AveragedWeights, Progress, load_checkpoint, save_checkpoint
 from training.config import ConfigError, TrainConfig, load_config
-from training.model import GuardModel, masked_loss, strongest_per_text
+from training.model import GuardModel, MaskedLoss, strongest_per_text
 from training.train import parameter_groups, warm_then_linear
-from training.windows_dataset import WindowsDataset, collate, plan_epoch, whole_batches
+from training.windows_dataset import WindowsDataset, collate, plan_epoch, plan_steps, whole_batches
 
 
 def tiny_model() -> GuardModel:
@@ -52,7 +52,7 @@ def test_a_text_scores_as_its_strongest_window_in_each_category() -> None:
 def test_an_unknown_target_teaches_nothing() -> None:
     logits = torch.tensor([[0.3, -0.7]], requires_grad=True)
     targets = torch.tensor([[1.0, math.nan]])
-    masked_loss(logits, targets, torch.ones(1), torch.ones(2), smoothing=0.0, gamma=0.0).backward()
+    MaskedLoss(torch.ones(2), benign_tail=1.0)(logits, targets, torch.ones(1)).backward()
     assert logits.grad is not None
     assert logits.grad[0, 0] < 0
     assert logits.grad[0, 1] == 0
@@ -63,11 +63,27 @@ def test_the_focal_loss_cares_less_for_what_is_right_already() -> None:
     ratios = []
     for logit in (3.0, -3.0):
         plain, focal = (
-            masked_loss(torch.tensor([[logit]]), targets, weights, torch.ones(1), smoothing=0.0, gamma=gamma)
+            MaskedLoss(torch.ones(1), gamma=gamma)(torch.tensor([[logit]]), targets, weights)
             for gamma in (0.0, 2.0)
         )
         ratios.append(float(focal / plain))
     assert ratios[0] < 0.01 < 0.8 < ratios[1]
+
+
+def test_a_harmless_text_that_scores_high_costs_more_than_an_attack_missed_by_as_much() -> None:
+    loss, weights = MaskedLoss(torch.ones(1), benign_tail=0.1), torch.ones(1)
+    false_alarm = loss(torch.tensor([[2.0]]), torch.tensor([[0.0]]), weights)
+    miss = loss(torch.tensor([[-2.0]]), torch.tensor([[1.0]]), weights)
+    assert float(false_alarm) == pytest.approx(float(miss) + 0.1 * 25, rel=1e-5)
+    quiet = loss(torch.tensor([[-4.0]]), torch.tensor([[0.0]]), weights)
+    assert float(quiet) == pytest.approx(math.log1p(math.exp(-4)), rel=1e-5)
+
+
+def test_a_step_is_a_few_batches_and_all_steps_are_the_epoch() -> None:
+    rows, settings = dataset(), config(batches_per_step=3)
+    steps = plan_steps(rows, settings, 0)
+    assert [batch for step in steps for batch in step] == plan_epoch(rows, settings, 0)
+    assert {len(step) for step in steps[:-1]} == {3}
 
 
 def test_every_text_is_in_every_epoch_once_and_batches_keep_their_token_budget() -> None:
