@@ -1,7 +1,7 @@
 """What the model reads instead of the raw text, so that spelling tricks which a person does not see do not work.
 
 Each reading of a text is a View that maps back to the caller's own text. Genuine text in any script stays as it is;
-an ASCII text without control characters is its own only view and costs next to nothing.
+an ASCII text without control characters and without encoded parts is its own only view and costs next to nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from typing import Final
 
 from models.alignment import Alignment, rewrite
 from models.confusables import fold_confusables
+from models.decode import Segment, decode
 
 MAIN: Final = "main"
 ALTERNATE: Final = "alternate"
+DECODED: Final = "decoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,22 @@ def normalize(text: str) -> Normalized:
     """The views of a text; linear in its length and safe for any str, lone surrogates included.
 
     In the main view zero-width characters vanish and control characters are spaces. Where such a character joins or
-    parts two words, the alternate view reads it the other way round.
+    parts two words, the alternate view reads it the other way round. What an encoding hides is read in the decoded
+    view, with some of the text round it.
     """
-    if text.isascii() and not _ASCII_CONTROL.search(text):
-        return Normalized((View(text, MAIN),), {})
     changes: Counter[str] = Counter()
-    joints: list[int] = []
-    main = _main_view(text, changes, joints)
-    if not joints:
-        return Normalized((main,), dict(changes))
-    return Normalized((main, _alternate_view(text, joints)), dict(changes))
+    if text.isascii() and not _ASCII_CONTROL.search(text):
+        views = [View(text, MAIN)]
+    else:
+        joints: list[int] = []
+        views = [_main_view(text, changes, joints)]
+        if joints:
+            views.append(_alternate_view(text, joints))
+    if segments := decode(views[0].text, _cleaned):
+        views.append(_decoded_view(views[0], segments))
+        for segment in segments:
+            changes[segment.kind] += segment.end - segment.start
+    return Normalized(tuple(views), dict(changes))
 
 
 _ASCII_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -138,6 +146,45 @@ def _alternate_view(text: str, joints: Sequence[int]) -> View:
 
     shown, alignment = rewrite(text, _INVISIBLE, replace)
     return _finished(shown, alignment, ALTERNATE, joints, Counter())
+
+
+def _cleaned(text: str) -> str:
+    """Text that comes out of an encoding, normalised as the main view is."""
+    if text.isascii() and not _ASCII_CONTROL.search(text):
+        return text
+    return _main_view(text, Counter(), []).text
+
+
+_CONTEXT: Final = 200
+
+
+def _decoded_view(main: View, segments: Sequence[Segment]) -> View:
+    """What the segments say, in their place in the main view; of that only what stands near a segment."""
+    alignment = Alignment()
+    pieces: list[str] = []
+    written = read = 0
+
+    def copy(start: int, end: int) -> None:
+        nonlocal written
+        if start < end:
+            alignment.record(written, start)
+            pieces.append(main.text[start:end])
+            written += end - start
+
+    for segment in segments:
+        if pieces and segment.start - read > 2 * _CONTEXT:
+            copy(read, read + _CONTEXT)
+            alignment.record(written, read + _CONTEXT - 1, read + _CONTEXT - 1)
+            pieces.append("\n")
+            written += 1
+            read = segment.start - _CONTEXT
+        copy(read if pieces else max(read, segment.start - _CONTEXT), segment.start)
+        alignment.record(written, segment.start, segment.end - 1)
+        pieces.append(segment.text)
+        written += len(segment.text)
+        read = segment.end
+    copy(read, min(len(main.text), read + _CONTEXT))
+    return View("".join(pieces), DECODED, (*main.alignments, alignment))
 
 
 def _read(kind: str, found: str) -> str:

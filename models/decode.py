@@ -1,0 +1,88 @@
+"""Finds what an encoding hides in a text, and what it says once the encoding is undone.
+
+Encodings inside encodings are followed to a fixed depth. Segments of one level do not overlap and what a segment
+says is hardly longer than the segment, so the work is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from models.decode_ciphers import backwards, leetspeak, marks, rot13, spaced
+from models.decode_text import is_prose, readable
+from models.decode_transports import Segment, base64_text, entities, escapes, percent, spelt_bytes
+
+__all__ = ["DEPTH", "Segment", "decode", "may_be_encoded"]
+
+DEPTH: Final = 3
+
+# Digits within words, runs of short pieces (spaced letters, bytes), and what is sixteen or more without a space.
+_SHORT_PIECES: Final = re.compile(
+    r"[0-9@$|!+][A-Za-z]|(?:[ \t\n.,:;_*|/\u00b7-]{1,3}[^\W_]{1,3}(?![^\W_])){5}|(?:[01]{8}[ ,\n]{1,2}){5}"
+)
+_UNBROKEN: Final = 16
+
+
+def may_be_encoded(text: str) -> bool:
+    """A quick look that spares most short texts the search; never False where `decode` would find something."""
+    if _SHORT_PIECES.search(text):
+        return True
+    words = text.lower().split()
+    return bool(words) and (len(max(words, key=len)) >= _UNBROKEN or not marks().isdisjoint(words))
+
+
+def decode(text: str, clean: Callable[[str], str], *, depth: int = DEPTH) -> list[Segment]:
+    """The encoded parts of `text` in ascending order, each fully decoded and made `clean`.
+
+    `clean` normalises what comes out of an encoding, which may hide letters in other ways.
+    """
+    if depth == 0 or not may_be_encoded(text):
+        return []
+    taken = bytearray(len(text))
+    segments: list[Segment] = []
+    for found in _transports(text):
+        segments += _accept(found, taken, lambda segment: _opened(segment, clean, depth))
+    for cipher in (spaced, leetspeak, rot13, backwards):
+        segments += _accept(cipher(text), taken, lambda segment: _opened(segment, clean, depth, certain=True))
+    return sorted(segments, key=lambda segment: segment.start)
+
+
+def _transports(text: str) -> Iterator[Iterable[Segment]]:
+    yield spelt_bytes(text, readable)
+    yield base64_text(text, readable)
+    yield percent(text)
+    yield escapes(text)
+    yield entities(text)
+
+
+def _accept(
+    found: Iterable[Segment], taken: bytearray, opened: Callable[[Segment], Segment | None]
+) -> Iterator[Segment]:
+    """The segments that overlap nothing accepted before and that read as text."""
+    for segment in found:
+        if taken.find(1, segment.start, segment.end) < 0 and (accepted := opened(segment)):
+            taken[segment.start : segment.end] = b"\1" * (segment.end - segment.start)
+            yield accepted
+
+
+def _opened(segment: Segment, clean: Callable[[str], str], depth: int, *, certain: bool = False) -> Segment | None:
+    """The segment with everything inside it decoded too; None if it is neither text nor encoded text."""
+    text = clean(segment.text)
+    inner = decode(text, clean, depth=depth - 1)
+    covered = sum(part.end - part.start for part in inner)
+    if not certain and not is_prose(text, least=segment.least) and covered * 2 < len(text):
+        return None
+    return replace(segment, text=substituted(text, inner), kind="+".join([segment.kind, *(p.kind for p in inner[:1])]))
+
+
+def substituted(text: str, segments: Sequence[Segment]) -> str:
+    """`text` with what each segment says in its place."""
+    pieces: list[str] = []
+    read = 0
+    for segment in segments:
+        pieces += (text[read : segment.start], segment.text)
+        read = segment.end
+    return "".join([*pieces, text[read:]])

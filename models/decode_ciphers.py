@@ -1,0 +1,212 @@
+"""Spellings that only their words give away: ROT13, reversed text, leetspeak, spaced-out letters.
+
+A run of words is deciphered when common English words come of it and the run itself holds none. Every finder yields
+segments in ascending order and looks at each word once.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from models.decode_transports import Segment
+from models.decode_words import words
+
+_WORD: Final = re.compile(r"[A-Za-z]+(?:['\u2019][A-Za-z]+)?")
+# How far the gain of a run may fall below its best before the run ends there.
+_SLACK: Final = 24
+_LEAST_GAIN: Final = 18
+_LEAST_WORDS: Final = 2
+_LONG_WORD: Final = 8
+
+
+@functools.cache
+def _rotated() -> frozenset[str]:
+    return frozenset(codecs.encode(word, "rot13") for word in words() if len(word) > 1) - words()
+
+
+@functools.cache
+def _reversed() -> frozenset[str]:
+    return frozenset(word[::-1] for word in words() if len(word) > 1) - words()
+
+
+@functools.cache
+def marks() -> frozenset[str]:
+    """The words that make a text worth looking at for ROT13 and reversal, in lower case."""
+    return _rotated() | _reversed()
+
+
+def rot13(text: str) -> Iterator[Segment]:
+    """Runs of words that are English once rotated."""
+    for start, end in _runs(_WORD.finditer(text), functools.partial(_gain, _rotated())):
+        yield Segment(start, end, codecs.encode(text[start:end], "rot13"), "rot13")
+
+
+def backwards(text: str) -> Iterator[Segment]:
+    """Runs of words that are English read from right to left."""
+    for start, end in _runs(_WORD.finditer(text), functools.partial(_gain, _reversed())):
+        yield Segment(start, end, _forwards(text[start:end]), "reversed")
+
+
+# Of these pairs English has the first word before the second far more often than after it.
+_BEFORE: Final = frozenset(
+    {"of", "to", "in", "for", "on", "with", "from", "at", "by", "and", "is", "as", "all", "do", "reveal"}
+)
+_AFTER: Final = frozenset(
+    {"the", "a", "an", "your", "my", "this", "these", "it", "you", "me", "us", "our", "his", "her"}
+)
+
+
+def _forwards(text: str) -> str:
+    """Reversed text the right way round, be it reversed as a whole or word by word."""
+    whole = text[::-1]
+    order = [word.lower() for word in _WORD.findall(whole)]
+    pairs = list(itertools.pairwise(order))
+    usual = sum(first in _BEFORE and second in _AFTER for first, second in pairs)
+    unusual = sum(first in _AFTER and second in _BEFORE for first, second in pairs)
+    return _WORD.sub(lambda word: word.group()[::-1], text) if unusual > usual else whole
+
+
+def _gain(disguised: frozenset[str], word: str) -> int:
+    word = word.lower()
+    if word in disguised:
+        return 2 * len(word)
+    return -2 * len(word) - 2 if len(word) > 1 and word in words() else 0
+
+
+def _runs(found: Iterable[re.Match[str]], gain: Callable[[str], int]) -> Iterator[tuple[int, int]]:
+    """Start and end of runs whose gain is enough; words without gain or loss at their borders are taken in."""
+    start = end = hits = total = best = longest = 0
+    lead = -1
+    for word in found:
+        change = gain(word.group())
+        if change < 0:
+            lead = -1
+        elif lead < 0:
+            lead = word.start()
+        if total <= 0 and change > 0:
+            start, total, best, hits, longest = lead, 0, 0, 0, 0
+        if change > 0:
+            hits, longest = hits + (change > 2), max(longest, change)
+        total += change
+        if total > 0 and total >= best:
+            best, end = total, word.end()
+        elif best and (total <= 0 or total < best - _SLACK):
+            if best >= _LEAST_GAIN and hits >= _LEAST_WORDS and longest >= _LONG_WORD:
+                yield start, end
+            total = best = 0
+    if best >= _LEAST_GAIN and hits >= _LEAST_WORDS and longest >= _LONG_WORD:
+        yield start, end
+
+
+_LEET: Final = str.maketrans("0345789@$|!+", "oeastbgasiit")
+_LEET_WORD: Final = re.compile(r"[A-Za-z0-9@$|!+]+")
+_SIGNS: Final = frozenset("01345789@$|!+")
+_MOST_ONES: Final = 4
+
+
+def leetspeak(text: str) -> Iterator[Segment]:
+    """Runs of words that are English once digits are read as the letters they look like."""
+    for start, end in _runs(_LEET_WORD.finditer(text), _leet_gain):
+        yield Segment(start, end, _LEET_WORD.sub(lambda word: plain(word.group()), text[start:end]), "leet")
+
+
+def _leet_gain(word: str) -> int:
+    if word.isalpha():
+        return -1
+    core = word.rstrip("!")
+    if not _SIGNS.isdisjoint(core) and any(map(str.isalpha, core)) and len(core) > 1:
+        if known(core) is not None:
+            return 2 * len(core)
+        return 0 if core[0].isalpha() else -4
+    return 2 if known(core) is not None else -4
+
+
+def plain(word: str) -> str:
+    """A word without leetspeak, or as it is."""
+    if word.isalpha() or _SIGNS.isdisjoint(word):
+        return word
+    core = word.rstrip("!")
+    if (found := known(core)) is not None:
+        return found + word[len(core) :]
+    if not any(map(str.isalpha, core)) or len(core) < 3:
+        return word
+    return core.translate(_LEET).replace("1", "i") + word[len(core) :]
+
+
+def known(word: str) -> str | None:
+    """The common word that a word in leetspeak means; a 1 is an i or an l."""
+    folded = word.lower().translate(_LEET)
+    ones = folded.count("1")
+    if ones > _MOST_ONES or not folded or len(folded) > 32:
+        return None
+    parts = folded.split("1")
+    for letters in itertools.product("il", repeat=ones):
+        spelt = parts[0] + "".join(letter + part for letter, part in zip(letters, parts[1:], strict=True))
+        if spelt in words():
+            return spelt
+    return None
+
+
+_SPACED: Final = re.compile(r"(?<![^\W_])[^\W_](?:[ \t._*|/,\u00b7-]{1,3}[^\W_]){5,}(?![^\W_])")
+_JOINT: Final = re.compile(r"[^0-9A-Za-z]+")
+_JOINTS: Final = " \t._*|/,\u00b7-"
+_LONGEST_WORD: Final = 14
+_LONGEST_RUN: Final = 4_000
+
+
+def spaced(text: str) -> Iterator[Segment]:
+    """Single letters with the same joint between them; a wider or other joint parts two words."""
+    for match in _SPACED.finditer(text):
+        for start in range(match.start(), match.end(), _LONGEST_RUN):
+            code = text[start : min(match.end(), start + _LONGEST_RUN)]
+            if code.isascii() and (spelt := _joined(code)):
+                yield Segment(start, start + len(code), spelt, "spacing")
+
+
+def _joined(code: str) -> str:
+    """The words that spaced-out letters spell; empty if most of them are no words."""
+    code = code.strip(_JOINTS)
+    joints = _JOINT.findall(code)
+    if not joints:
+        return ""
+    joint = max(sorted(set(joints)), key=joints.count)
+    letters = _JOINT.sub("", code)
+    cuts = [i + 1 for i, other in enumerate(joints) if other != joint]
+    parts = [letters[low:high] for low, high in itertools.pairwise([0, *cuts, len(letters)])]
+    spelt = [word for part in parts for word in ([plain(part)] if known(part) else _cut(part))]
+    understood = sum(len(word) for word in spelt if len(word) > 1 and word.lower() in words())
+    return " ".join(spelt) if understood * 10 >= len(letters) * 6 and understood >= 5 else ""
+
+
+def _cut(letters: str) -> list[str]:
+    """Letters without spaces as the fewest unknown letters and then the fewest words; time is linear."""
+    lowered = letters.lower().translate(_LEET)
+    best: list[tuple[int, int]] = [(0, 0)]
+    for end in range(1, len(lowered) + 1):
+        cost, back = best[end - 1][0] + 9, 1
+        for size in range(1, min(_LONGEST_WORD, end) + 1):
+            if _is_word(lowered[end - size : end]) and (price := best[end - size][0] + 2 + (size == 2)) < cost:
+                cost, back = price, size
+        best.append((cost, back))
+    pieces: list[str] = []
+    unknown = ""
+    end = len(lowered)
+    while end > 0:
+        size = best[end][1]
+        piece = lowered[end - size : end]
+        if size == 1 and not _is_word(piece):
+            unknown = piece + unknown
+        else:
+            pieces += [unknown, known(piece) or piece] if unknown else [known(piece) or piece]
+            unknown = ""
+        end -= size
+    return [*([unknown] if unknown else []), *reversed(pieces)]
+
+
+def _is_word(piece: str) -> bool:
+    return piece in words() or ("1" in piece and known(piece) is not None)
