@@ -18,11 +18,21 @@ from data.generators.made import Made
 from data.generators.styles import styled
 from data.schema import Kind
 
-# family -> weight; the last two are harmless prompts without an attack, which brings attacks to about 45 %
-_FAMILIES: Final[dict[str, int]] = {"wrap": 29, "persona": 23, "pro": 14, "format": 15, "aware": 13, "ok_frame": 6}
-_ALONE: Final = frozenset({"aware", "ok_frame"})
+# family -> weight; the last three are harmless prompts without an attack, which brings attacks to about 45 %
+_FAMILIES: Final[dict[str, int]] = {
+    "wrap": 29,
+    "persona": 23,
+    "pro": 14,
+    "format": 15,
+    "aware": 11,
+    "ok_frame": 4,
+    "act": 6,
+}
+_ALONE: Final = frozenset({"aware", "ok_frame", "act"})
 # side of persona, side of goal: a persona without rules is an attack even when its first question is tame
 _BAD_PERSONAS: Final = {("bad", "bad"): 68, ("bad", "fine"): 17, ("fine", "bad"): 15}
+# how many harmless goals name a harmful deed in order to prevent, report or judge it
+_GUARD_SHARE: Final = 0.22
 _EXTRA: Final = ("rp2_detail", "rp2_detail", "rp2_rule", "rp2_pro")
 
 _DO_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -74,7 +84,8 @@ def _finished_pair(
         same = random.Random(seed)  # noqa: S311 - data, no secret
         meaning = intent if kind is Kind.JAILBREAK else "none"
         # a long persona prompt is made of its own side's rules
-        own = ("rp2_bad_rule" if meaning == "override" else "rp2_fine_rule",) * 4 if form == "persona" else ()
+        side = "bad" if meaning == "override" else "fine"
+        own = (f"rp2_{side}_rule", f"rp2_{side}_more") * 3 if form == "persona" else ()
         body, style = _dressed(grammar, same, _lengthened(grammar, rng, text, extra, (*_EXTRA, *own)))
         made.append(Made(body, kind, group, _labels(form, meaning, style)))
     return made
@@ -86,6 +97,7 @@ def _alone(grammar: Grammar, rng: random.Random, name: str) -> Made:
     text = choice.text
     if "§forged" in text:
         text = text.replace("§forged", _filled(grammar, rng, grammar.draw("rp2_frame_format", rng), "bad"))
+    text = _filled(grammar, rng, text, "fine")
     body, style = _dressed(grammar, rng, _lengthened(grammar, rng, text, _extra_count(rng)))
     return Made(body, Kind.BENIGN, choice.key, _labels(name, "none", style))
 
@@ -106,6 +118,8 @@ def _names(grammar: Grammar, rng: random.Random) -> dict[str, str]:
 
 def _filled(grammar: Grammar, rng: random.Random, frame: str, side: str) -> str:
     """`frame` with a goal of `side` in the form that its marks ask for."""
+    if side == "fine" and rng.random() < _GUARD_SHARE:
+        side = "guard"
     deed, thing = (grammar.draw(f"rp2_{side}_{form}", rng).strip() for form in ("do", "np"))
     use_thing = rng.random() < 0.35
     forms, goal = (_NP_FORMS, thing) if use_thing else (_DO_FORMS, deed)

@@ -10,7 +10,7 @@ from data.generators.made import Made
 from data.generators.roleplays import family
 from data.schema import Kind
 
-FORMS = {"wrap", "persona", "pro", "format", "aware", "ok_frame"}
+FORMS = {"wrap", "persona", "pro", "format", "aware", "ok_frame", "act"}
 
 
 def drawn(seed: int, count: int) -> list[list[Made]]:
