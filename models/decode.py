@@ -21,7 +21,7 @@ DEPTH: Final = 3
 
 # Digits within words, runs of short pieces (spaced letters, bytes), and what is sixteen or more without a space.
 _SHORT_PIECES: Final = re.compile(
-    r"[0-9@$|!+][A-Za-z]|(?:[ \t\n.,:;_*|/\u00b7-]{1,3}[^\W_]{1,3}(?![^\W_])){5}|(?:[01]{8}[ ,\n]{1,2}){5}"
+    r"[0-9@$|!+][A-Za-z]|(?:[\W_]{1,6}[^\W_]{1,3}(?![^\W_])){5}|(?:[01]{8}[ ,\n]{1,2}){5}"
 )
 _UNBROKEN: Final = 16
 

@@ -10,7 +10,7 @@ import codecs
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from models.decode_transports import Segment
@@ -22,6 +22,7 @@ _SLACK: Final = 24
 _LEAST_GAIN: Final = 18
 _LEAST_WORDS: Final = 2
 _LONG_WORD: Final = 8
+_FLOWING: Final = re.compile(r"[ ,']{1,3}")
 
 
 @functools.cache
@@ -80,14 +81,15 @@ def _gain(disguised: frozenset[str], word: str) -> int:
 
 def _runs(found: Iterable[re.Match[str]], gain: Callable[[str], int]) -> Iterator[tuple[int, int]]:
     """Start and end of runs whose gain is enough; words without gain or loss at their borders are taken in."""
-    start = end = hits = total = best = longest = 0
+    start = end = before = hits = total = best = longest = 0
     lead = -1
     for word in found:
         change = gain(word.group())
         if change < 0:
             lead = -1
-        elif lead < 0:
+        elif lead < 0 or not _FLOWING.fullmatch(word.string, before, word.start()):
             lead = word.start()
+        before = word.end()
         if total <= 0 and change > 0:
             start, total, best, hits, longest = lead, 0, 0, 0, 0
         if change > 0:
@@ -106,6 +108,8 @@ def _runs(found: Iterable[re.Match[str]], gain: Callable[[str], int]) -> Iterato
 _LEET: Final = str.maketrans("0345789@$|!+", "oeastbgasiit")
 _LEET_WORD: Final = re.compile(r"[A-Za-z0-9@$|!+]+")
 _SIGNS: Final = frozenset("01345789@$|!+")
+_ORDINAL: Final = re.compile(r"[0-9]+(?:st|nd|rd|th)")
+_ONE_AS_L: Final = re.compile(r"1(?=1|[ey]|$)|(?<=1)1")
 _MOST_ONES: Final = 4
 
 
@@ -135,7 +139,9 @@ def plain(word: str) -> str:
         return found + word[len(core) :]
     if not any(map(str.isalpha, core)) or len(core) < 3:
         return word
-    return core.translate(_LEET).replace("1", "i") + word[len(core) :]
+    if _ORDINAL.fullmatch(core):
+        return word
+    return _ONE_AS_L.sub("l", core.translate(_LEET)).replace("1", "i") + word[len(core) :]
 
 
 def known(word: str) -> str | None:
@@ -152,9 +158,8 @@ def known(word: str) -> str | None:
     return None
 
 
-_SPACED: Final = re.compile(r"(?<![^\W_])[^\W_](?:[ \t._*|/,\u00b7-]{1,3}[^\W_]){5,}(?![^\W_])")
-_JOINT: Final = re.compile(r"[^0-9A-Za-z]+")
-_JOINTS: Final = " \t._*|/,\u00b7-"
+_SPACED: Final = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]{1,6}[^\W_]){5,}(?![^\W_])")
+_JOINT: Final = re.compile(r"[\W_]+")
 _LONGEST_WORD: Final = 14
 _LONGEST_RUN: Final = 4_000
 
@@ -169,18 +174,23 @@ def spaced(text: str) -> Iterator[Segment]:
 
 
 def _joined(code: str) -> str:
-    """The words that spaced-out letters spell; empty if most of them are no words."""
-    code = code.strip(_JOINTS)
-    joints = _JOINT.findall(code)
-    if not joints:
+    """The words that spaced-out letters spell; empty if too few of them are words."""
+    letters, first = _JOINT.sub("", code), not code[0].isalnum()
+    joints = _JOINT.findall(code)[first : first + len(letters) - 1]
+    if not joints or not letters.isascii():
         return ""
     joint = max(sorted(set(joints)), key=joints.count)
-    letters = _JOINT.sub("", code)
     cuts = [i + 1 for i, other in enumerate(joints) if other != joint]
     parts = [letters[low:high] for low, high in itertools.pairwise([0, *cuts, len(letters)])]
-    spelt = [word for part in parts for word in ([plain(part)] if known(part) else _cut(part))]
+    # Where gaps show the words, an unknown one stays whole.
+    spelt = [word for part in parts for word in ([plain(part)] if _is_whole(part, parts) else _cut(part))]
     understood = sum(len(word) for word in spelt if len(word) > 1 and word.lower() in words())
-    return " ".join(spelt) if understood * 10 >= len(letters) * 6 and understood >= 5 else ""
+    needed = 6 if len(parts) < 3 else 4
+    return " ".join(spelt) if understood * 10 >= len(letters) * needed and understood >= 5 else ""
+
+
+def _is_whole(part: str, parts: Sequence[str]) -> bool:
+    return known(part) is not None or (len(parts) > 2 and len(part) <= _LONGEST_WORD)
 
 
 def _cut(letters: str) -> list[str]:
