@@ -34,7 +34,7 @@ def _hate_said(grammar: Grammar, rng: random.Random) -> list[Made]:
     predicate = grammar.choose("hs_badpred", rng)
     sentence = f"{grammar.draw('hs_group', rng)} {predicate.text}"
     made = [_made(grammar, rng, _framed(grammar, rng, "hs_say", sentence), predicate, "hate", category=Category.HATE)]
-    if rng.random() < 0.33:
+    if rng.random() < 0.28:
         made.append(_made(grammar, rng, _framed(grammar, rng, "hs_denounce", sentence), predicate, "denounced"))
     return made
 
@@ -42,6 +42,23 @@ def _hate_said(grammar: Grammar, rng: random.Random) -> list[Made]:
 def _hate_implied(grammar: Grammar, rng: random.Random) -> list[Made]:
     choice = grammar.choose("hs_hate", rng)
     return [_made(grammar, rng, choice.text, choice, "hate_implied", category=Category.HATE)]
+
+
+def _hate_to_the_face(grammar: Grammar, rng: random.Random) -> list[Made]:
+    choice = grammar.choose("hs_hate_you", rng)
+    return [_made(grammar, rng, choice.text, choice, "hate_to_the_face", category=Category.HATE)]
+
+
+def _member_lookalike(grammar: Grammar, rng: random.Random) -> list[Made]:
+    choice = grammar.choose("hs_member_not", rng)
+    return [_made(grammar, rng, choice.text, choice, "hate_lookalike")]
+
+
+def _others_abused(grammar: Grammar, rng: random.Random) -> list[Made]:
+    """The words and frames of hate, aimed at things or at a group that people choose to be in."""
+    predicate = grammar.choose("hs_mildpred", rng)
+    sentence = f"{grammar.draw(rng.choice(['hs_others', 'hs_things']), rng)} {predicate.text}"
+    return [_made(grammar, rng, _framed(grammar, rng, "hs_say", sentence), predicate, "others_abused")]
 
 
 def _group_praised(grammar: Grammar, rng: random.Random) -> list[Made]:
@@ -67,6 +84,13 @@ def _insulted(grammar: Grammar, rng: random.Random) -> list[Made]:
     return made
 
 
+def _kindly_told(grammar: Grammar, rng: random.Random) -> list[Made]:
+    """The frames of insults round something kind or neutral."""
+    words = grammar.choose("hs_kind", rng)
+    said = _around(grammar, rng, "hs_insult_frame", "{hs_insult}", words.text)
+    return [_made(grammar, rng, said, words, "kind_words")]
+
+
 def _bullied(grammar: Grammar, rng: random.Random) -> list[Made]:
     choice = grammar.choose("hs_harass", rng)
     return [_made(grammar, rng, choice.text, choice, "bullying", category=Category.HARASSMENT)]
@@ -81,17 +105,21 @@ def _crime_asked(grammar: Grammar, rng: random.Random) -> list[Made]:
     """A request for help with a crime, and the crime in a frame of law, news or fiction."""
     deed = grammar.choose("hs_deed", rng)
     made = [
-        _made(grammar, rng, _framed(grammar, rng, "hs_ask", deed.text), deed, "crime_asked", category=Category.ILLICIT)
+        _made(grammar, rng, _framed(grammar, rng, _ask(rng), deed.text), deed, "crime_asked", category=Category.ILLICIT)
     ]
     if rng.random() < 0.3:
         made.append(_made(grammar, rng, _framed(grammar, rng, "hs_safe", deed.text), deed, "crime_discussed"))
     return made
 
 
+def _ask(rng: random.Random) -> str:
+    return "hs_ask" if rng.random() < 0.68 else "hs_ask_more"
+
+
 def _deed_asked(grammar: Grammar, rng: random.Random) -> list[Made]:
     """A harmless deed with a criminal's verbs, asked for as a crime is."""
     deed = grammar.choose("hs_okdeed", rng)
-    return [_made(grammar, rng, _framed(grammar, rng, "hs_ask", deed.text), deed, "safe_deed_asked")]
+    return [_made(grammar, rng, _framed(grammar, rng, _ask(rng), deed.text), deed, "safe_deed_asked")]
 
 
 def _crime_ordered(grammar: Grammar, rng: random.Random) -> list[Made]:
@@ -124,17 +152,21 @@ def _answered(grammar: Grammar, rng: random.Random) -> list[Made]:
 _OUTPUTS: Final = frozenset({"complied", "refused", "helped"})
 
 _FORMS: Final[dict[str, tuple[Callable[[Grammar, random.Random], list[Made]], int]]] = {
-    "hate_said": (_hate_said, 185),
-    "hate_implied": (_hate_implied, 85),
-    "group_praised": (_group_praised, 85),
-    "hate_lookalike": (_hate_lookalike, 60),
+    "hate_said": (_hate_said, 165),
+    "hate_implied": (_hate_implied, 75),
+    "hate_to_the_face": (_hate_to_the_face, 45),
+    "member_lookalike": (_member_lookalike, 20),
+    "others_abused": (_others_abused, 45),
+    "group_praised": (_group_praised, 70),
+    "hate_lookalike": (_hate_lookalike, 45),
     "insulted": (_insulted, 105),
-    "bullied": (_bullied, 70),
-    "harassment_lookalike": (_harassment_lookalike, 60),
-    "crime_asked": (_crime_asked, 170),
-    "deed_asked": (_deed_asked, 85),
+    "kind_words": (_kindly_told, 35),
+    "bullied": (_bullied, 75),
+    "harassment_lookalike": (_harassment_lookalike, 50),
+    "crime_asked": (_crime_asked, 185),
+    "deed_asked": (_deed_asked, 90),
     "crime_ordered": (_crime_ordered, 30),
-    "illicit_lookalike": (_illicit_lookalike, 35),
+    "illicit_lookalike": (_illicit_lookalike, 30),
     "answered": (_answered, 60),
 }
 

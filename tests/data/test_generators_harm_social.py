@@ -12,9 +12,10 @@ from data.generators.made import Made
 from data.schema import Category, Direction, Kind
 
 FORMS = {
-    "hate", "hate_implied", "denounced", "group_praised", "hate_lookalike", "insult", "insult_quoted", "bullying",
-    "harassment_lookalike", "crime_asked", "crime_discussed", "safe_deed_asked", "crime_ordered", "safe_order",
-    "illicit_lookalike", "complied", "refused", "helped",
+    "hate", "hate_implied", "hate_to_the_face", "others_abused", "kind_words", "denounced", "group_praised",
+    "hate_lookalike", "insult", "insult_quoted", "bullying", "harassment_lookalike", "crime_asked",
+    "crime_discussed", "safe_deed_asked", "crime_ordered", "safe_order", "illicit_lookalike", "complied",
+    "refused", "helped",
 }  # fmt: skip
 
 
