@@ -20,12 +20,13 @@ from data.schema import Kind
 
 # family -> weight; the last three are harmless prompts without an attack, which brings attacks to about 45 %
 _FAMILIES: Final[dict[str, int]] = {
-    "wrap": 29,
-    "persona": 23,
+    "wrap": 21,
+    "casual": 14,
+    "persona": 20,
     "pro": 14,
-    "format": 15,
-    "aware": 11,
-    "ok_frame": 4,
+    "format": 12,
+    "aware": 10,
+    "ok_frame": 3,
     "act": 6,
 }
 _ALONE: Final = frozenset({"aware", "ok_frame", "act"})

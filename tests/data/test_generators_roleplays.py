@@ -10,7 +10,7 @@ from data.generators.made import Made
 from data.generators.roleplays import family
 from data.schema import Kind
 
-FORMS = {"wrap", "persona", "pro", "format", "aware", "ok_frame", "act"}
+FORMS = {"wrap", "casual", "persona", "pro", "format", "aware", "ok_frame", "act"}
 
 
 def drawn(seed: int, count: int) -> list[list[Made]]:
@@ -71,7 +71,7 @@ def test_attacks_and_twins_are_as_long(families: list[list[Made]]) -> None:
 def test_constraints_stand_on_both_sides(families: list[list[Made]]) -> None:
     counts: dict[str, Counter[Kind]] = defaultdict(Counter)
     for one in (made for group in families for made in group):
-        for words in ("in character", "disclaimer", "an AI", "sorry", "Sure", "mode", "twin", "no rules", "JSON"):
+        for words in ("in character", "disclaimer", "an AI", "sorry", "Sure", "mode", "twin", "JSON"):
             if words in one.text:
                 counts[words][one.kind] += 1
     for words, count in counts.items():
