@@ -1,7 +1,7 @@
 """Short direct injections as people type them, and harmless prompts that are full of the same words.
 
 A detector that goes by words marks every "ignore my last message" and misses an attack in plain clothes. So the two
-sides share their leads, joints and typing here, and a third of the texts come as pairs with the same opening that
+sides share their leads, joints and typing here, and every other text comes in a pair with the same opening that
 differ by the clause that turns one of them into an attack.
 """
 
@@ -16,8 +16,8 @@ from data.generators.made import Made
 from data.generators.styles import styled
 from data.schema import Kind
 
-PAIRS: Final = 0.38
-ATTACKS: Final = 0.40  # of the texts that are no pair; pairs are half attacks
+PAIRS: Final = 0.30
+ATTACKS: Final = 0.42  # of the texts that are no pair; pairs are half attacks
 _MARK: Final = "~~"
 _ATTACKS: Final[dict[str, int]] = {
     "dx_a_secret": 13,
@@ -32,6 +32,7 @@ _ATTACKS: Final[dict[str, int]] = {
     "dx_a_hijack": 8,
     "dx_a_exfil": 7,
     "dx_a_plead": 6,
+    "dx_a_plain": 9,
 }
 _BENIGN: Final[dict[str, int]] = {
     "dx_b_code": 11,
@@ -45,6 +46,7 @@ _BENIGN: Final[dict[str, int]] = {
     "dx_b_people": 6,
     "dx_b_de": 7,
     "dx_b_words": 6,
+    "dx_b_long": 8,
     "dx_q": 3,
 }
 _PLACES: Final[dict[str, int]] = {"alone": 56, "end": 22, "start": 10, "middle": 12}
@@ -75,7 +77,7 @@ def family(grammar: Grammar, rng: random.Random) -> list[Made]:
 
 def _pair(grammar: Grammar, rng: random.Random) -> list[Made]:
     """Both texts are typed the same way, or a way of typing would tell them apart."""
-    choice: Choice = grammar.choose("dx_twin", rng)
+    choice: Choice = grammar.choose(rng.choice(("dx_twin", "dx_twin_more")), rng)
     lead, attack, harmless = (part.strip() for part in choice.text.split(_MARK))
     trail = " " + grammar.draw("dx_q", rng) if rng.random() < 0.15 else ""
     joint = "\n\n" if lead.endswith((".", "?", "!")) and rng.random() < 0.2 else " "
