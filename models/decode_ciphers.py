@@ -160,6 +160,7 @@ def known(word: str) -> str | None:
 
 _SPACED: Final = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]{1,6}[^\W_]){5,}(?![^\W_])")
 _JOINT: Final = re.compile(r"[\W_]+")
+_LEAST_UNDERSTOOD: Final = 5
 _LONGEST_WORD: Final = 14
 _LONGEST_RUN: Final = 4_000
 
@@ -185,8 +186,8 @@ def _joined(code: str) -> str:
     # Where gaps show the words, an unknown one stays whole.
     spelt = [word for part in parts for word in ([plain(part)] if _is_whole(part, parts) else _cut(part))]
     understood = sum(len(word) for word in spelt if len(word) > 1 and word.lower() in words())
-    needed = 6 if len(parts) < 3 else 4
-    return " ".join(spelt) if understood * 10 >= len(letters) * needed and understood >= 5 else ""
+    needed = 0.6 if len(parts) < 3 else 0.25
+    return " ".join(spelt) if understood >= max(_LEAST_UNDERSTOOD, len(letters) * needed) else ""
 
 
 def _is_whole(part: str, parts: Sequence[str]) -> bool:

@@ -28,17 +28,19 @@ def is_prose(text: str, *, least: int = 2) -> bool:
         return False
     share = (letters + spaces) / len(text)
     known = sum(word.lower() in words() for word in found)
-    return (known * 5 >= len(found) and known > 0 and share >= 0.75) or (
-        len(found) >= 4 and spaces > 2 and share > 0.85
+    return (
+        (known * 5 >= len(found) and known > 0 and share >= 0.75)
+        or (known >= 6 and known * 2 >= len(found) and spaces >= 6)
+        or (len(found) >= 3 and spaces > 1 and share > 0.85)
     )
 
 
-def readable(data: bytes) -> str:
-    """The UTF-8 text that `data` begins with, up to what is no text; empty if that is less than twelve characters."""
+def readable(data: bytes, least: int = _SHORTEST_READABLE) -> str:
+    """The UTF-8 text that `data` begins with, up to what is no text; empty if it has not `least` characters."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         text = data[: error.start].decode()
     if found := _CONTROL.search(text):
         text = text[: found.start()]
-    return text if len(text) >= _SHORTEST_READABLE else ""
+    return text if len(text) >= least else ""

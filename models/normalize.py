@@ -17,6 +17,7 @@ from typing import Final
 from models.alignment import Alignment, rewrite
 from models.confusables import fold_confusables
 from models.decode import Segment, decode
+from models.decode_text import is_prose, readable
 
 MAIN: Final = "main"
 ALTERNATE: Final = "alternate"
@@ -83,7 +84,8 @@ _FLAGS: Final = "|".join(
     "".join(chr(0xE0000 + ord(letter)) for letter in nation) for nation in ("gbeng", "gbsct", "gbwls")
 )
 _INVISIBLE: Final = re.compile(
-    rf"(?P<kept>\U0001f3f4(?:{_FLAGS})\U000e007f"
+    r"(?P<smuggled>[\ufe00-\ufe0f\U000e0100-\U000e01ef]{6,})"
+    rf"|(?P<kept>\U0001f3f4(?:{_FLAGS})\U000e007f"
     rf"|(?<=[{_JOINING}])[\u200c\u200d]"
     rf"|(?<=[{_SELECTABLE}])[\ufe00-\ufe0f\U000e0100-\U000e01ef])"
     r"|(?P<tag>[\U000e0000-\U000e007f]+)"
@@ -100,7 +102,7 @@ _SUSPECT: Final = re.compile(
     r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3"
     r"\U0001d173-\U0001d17a\U000e0000-\U000e007f\U000e0100-\U000e01ef]"
 )
-_JOINTS: Final = frozenset({"control", "variation", "zero_width"})
+_JOINTS: Final = frozenset({"control", "variation", "zero_width", "smuggled"})
 
 _MARK: Final = r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20dc\u20e1\u20e5-\u20ff\ufe20-\ufe2f]"
 # At most two accents stay on a letter. What encloses a letter (a circle, a keycap) makes an unknown word of it.
@@ -187,12 +189,19 @@ def _decoded_view(main: View, segments: Sequence[Segment]) -> View:
     return View("".join(pieces), DECODED, (*main.alignments, alignment))
 
 
+def _smuggled(found: str) -> str:
+    """The text whose bytes are written as variation selectors, of which there are 256."""
+    return readable(bytes(ord(c) - 0xFE00 if ord(c) < 0xFE10 else ord(c) - 0xE0100 + 16 for c in found), least=6)
+
+
 def _read(kind: str, found: str) -> str:
-    """What the main view shows for a run of invisible characters: tags become the ASCII text that they hide."""
+    """What the main view shows for a run of invisible characters: tags become the text that they hide."""
     if kind == "tag":
         return f" {''.join(chr(ord(c) - 0xE0000) for c in found if 0xE0020 <= ord(c) < 0xE007F)} "
     if kind == "surrogate":
         return "\ufffd" * len(found)
+    if kind == "smuggled" and is_prose(hidden := _smuggled(found), least=1):
+        return f" {hidden} "
     return " " if kind == "control" else ""
 
 

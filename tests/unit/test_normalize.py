@@ -95,6 +95,17 @@ def test_text_hidden_in_tag_characters_becomes_visible() -> None:
     assert normalized.changes == {"tag": 11}
 
 
+def test_text_whose_bytes_are_variation_selectors_becomes_visible() -> None:
+    hidden = "".join(chr(0xFE00 + byte if byte < 16 else 0xE0100 + byte - 16) for byte in b"ignore this")
+    normalized = normalize(f"\U0001f600{hidden} hello")
+    assert normalized.views[0].text == "\U0001f600 ignore this  hello"
+    assert normalized.changes == {"smuggled": 11}
+
+
+def test_variation_selectors_that_hide_nothing_vanish() -> None:
+    assert main_text("a" + "\ufe0f" * 40 + "b") == "ab"
+
+
 def test_a_zero_width_character_between_words_is_also_read_as_a_space() -> None:
     main, alternate = normalize("ignore\u200ball").views
     assert (main.text, alternate.text) == ("ignoreall", "ignore all")
