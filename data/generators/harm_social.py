@@ -149,25 +149,43 @@ def _answered(grammar: Grammar, rng: random.Random) -> list[Made]:
     ]
 
 
-_OUTPUTS: Final = frozenset({"complied", "refused", "helped"})
+def _opinion_answered(grammar: Grammar, rng: random.Random) -> list[Made]:
+    """Model answers: hate written as asked, the same declined or explained, and the same frames round kind words."""
+    group = grammar.draw("hs_group", rng)
+    if rng.random() < 0.4:
+        kind = grammar.choose("hs_goodpred", rng)
+        return [
+            _made(grammar, rng, _framed(grammar, rng, "hs_written", f"{group} {kind.text}"), kind, "praise_written")
+        ]
+    hate = grammar.choose("hs_badpred", rng)
+    sentence = f"{group} {hate.text}"
+    written = _framed(grammar, rng, "hs_written", sentence)
+    return [
+        _made(grammar, rng, written, hate, "hate_written", category=Category.HATE),
+        _made(grammar, rng, _framed(grammar, rng, "hs_declined", sentence), hate, "hate_declined"),
+    ]
+
+
+_OUTPUTS: Final = frozenset({"complied", "refused", "helped", "hate_written", "hate_declined", "praise_written"})
 
 _FORMS: Final[dict[str, tuple[Callable[[Grammar, random.Random], list[Made]], int]]] = {
     "hate_said": (_hate_said, 165),
-    "hate_implied": (_hate_implied, 75),
+    "hate_implied": (_hate_implied, 82),
     "hate_to_the_face": (_hate_to_the_face, 45),
     "member_lookalike": (_member_lookalike, 20),
     "others_abused": (_others_abused, 45),
-    "group_praised": (_group_praised, 70),
+    "group_praised": (_group_praised, 72),
     "hate_lookalike": (_hate_lookalike, 45),
-    "insulted": (_insulted, 105),
-    "kind_words": (_kindly_told, 35),
+    "insulted": (_insulted, 110),
+    "kind_words": (_kindly_told, 30),
     "bullied": (_bullied, 75),
     "harassment_lookalike": (_harassment_lookalike, 50),
-    "crime_asked": (_crime_asked, 185),
-    "deed_asked": (_deed_asked, 90),
+    "crime_asked": (_crime_asked, 195),
+    "deed_asked": (_deed_asked, 80),
     "crime_ordered": (_crime_ordered, 30),
     "illicit_lookalike": (_illicit_lookalike, 30),
-    "answered": (_answered, 60),
+    "answered": (_answered, 55),
+    "opinion_answered": (_opinion_answered, 35),
 }
 
 

@@ -11,11 +11,11 @@ from data.generators.harm_social import family
 from data.generators.made import Made
 from data.schema import Category, Direction, Kind
 
-FORMS = {
+OUTPUTS = {"complied", "refused", "helped", "hate_written", "hate_declined", "praise_written"}
+FORMS = OUTPUTS | {
     "hate", "hate_implied", "hate_to_the_face", "others_abused", "kind_words", "denounced", "group_praised",
     "hate_lookalike", "insult", "insult_quoted", "bullying", "harassment_lookalike", "crime_asked",
-    "crime_discussed", "safe_deed_asked", "crime_ordered", "safe_order", "illicit_lookalike", "complied",
-    "refused", "helped",
+    "crime_discussed", "safe_deed_asked", "crime_ordered", "safe_order", "illicit_lookalike",
 }  # fmt: skip
 
 
@@ -62,8 +62,8 @@ def test_kind_categories_and_intent_agree(texts: list[Made]) -> None:
 
 def test_only_answers_travel_outwards_and_both_kinds_of_answer_occur(texts: list[Made]) -> None:
     answers = [made for made in texts if made.direction is Direction.OUTPUT]
-    assert {made.labels["form"] for made in answers} == {"complied", "refused", "helped"}
-    assert all(made.labels["form"] not in {"complied", "refused", "helped"} for made in texts if made not in answers)
+    assert {made.labels["form"] for made in answers} == OUTPUTS
+    assert all(made.labels["form"] not in OUTPUTS for made in texts if made not in answers)
 
 
 def test_texts_hardly_repeat_and_no_markup_is_left_in_them(texts: list[Made]) -> None:
