@@ -48,7 +48,12 @@ _INTENTS: Final[dict[str, tuple[int, float]]] = {
     "manip": (12, 0.4),
     "secret": (5, 0.2),
     "multi": (6, 0.15),
+    "catalogue": (0, 0.15),  # only where tools are described
 }
+# What tools say to the model that called them (the next page, a missing argument) is an instruction, and harmless.
+_HARMLESS: Final = {"tr_h_task": 68, "tr_h_multi": 10, "tr_h_system": 12, "tr_h_talk": 10}
+_CATALOGUES: Final = frozenset({"mcp_tools", "tool_docs"})
+_QUESTIONS: Final = ("What", "Which", "Who", "How", "Can", "Could", "Would")
 _ESCAPES: Final[Mapping[str, Escape]] = {
     "json": json_string,
     "html": html_text,
@@ -112,8 +117,8 @@ def family(grammar: Grammar, rng: random.Random) -> list[Made]:
     if rng.random() < _CLEAN_SHARE:
         text = wrapped.replace("§", result.clean())
         return [_made(text, Kind.BENIGN, f"tr_clean/{result.kind}", form="clean", carrier=result.kind)]
-    intent = rng.choices(list(_INTENTS), [weight for weight, _ in _INTENTS.values()])[0]
     addressed = _TALK_OPENERS if result.kind in _TALK else 0.0
+    intent = _intent(result, rng)
     attack = _sentence(grammar, rng, f"tr_p_{intent}", "tr", _INTENTS[intent][1] + addressed)
     frame = _frame(result, rng)
     place, placement = _place(result, rng)
@@ -140,7 +145,7 @@ def tool_result(grammar: Grammar, rng: random.Random) -> ToolResult:
     rows = low + int((high - low + 0.99) * rng.random() ** 1.6)
     limit = rng.choice([700, 1200, 2000, 3500])
     if rng.random() < _LONG_SHARE:
-        rows, limit = 40, rng.randint(1500, MAX_CHARACTERS - 1500)
+        rows, limit = 40, rng.randint(1500, MAX_CHARACTERS - 2000)
     text = _expanded(grammar, rng, head, escape)
     for number in range(rows):
         piece = _expanded(grammar, rng, row, escape)
@@ -154,10 +159,16 @@ def tool_result(grammar: Grammar, rng: random.Random) -> ToolResult:
 
 
 def harmless(grammar: Grammar, rng: random.Random, opener_share: float = _OPENER_SHARE) -> Choice:
-    """What stands in the attack's place in its twin: a request to people, or talk about assistants."""
-    if rng.random() < 0.12:
-        return grammar.choose("tr_h_talk", rng)
-    return _sentence(grammar, rng, "tr_h_task", "tr_h", opener_share)
+    """What stands in the attack's place in its twin: a request to people, a tool's own hint, talk about assistants."""
+    rule = rng.choices(list(_HARMLESS), list(_HARMLESS.values()))[0]
+    return _sentence(grammar, rng, rule, "tr_h", opener_share if rule == "tr_h_task" else opener_share / 4)
+
+
+def _intent(result: ToolResult, rng: random.Random) -> str:
+    """What the planted instruction wants; catalogues of tools have attacks of their own."""
+    if result.kind in _CATALOGUES and rng.random() < 0.5:
+        return "catalogue"
+    return rng.choices(list(_INTENTS), [weight for weight, _ in _INTENTS.values()])[0]
 
 
 def _frame(result: ToolResult, rng: random.Random) -> str:
@@ -168,14 +179,15 @@ def _frame(result: ToolResult, rng: random.Random) -> str:
 
 
 def _expanded(grammar: Grammar, rng: random.Random, template: str, escape: str) -> str:
-    text = grammar.expand(_SENTENCES.sub(lambda match: _with_place(match, rng), template), rng)
+    text = grammar.expand(_SENTENCES.sub(lambda match: _with_place(match, grammar, rng), template), rng)
     return _ESCAPED.sub(lambda match: _ESCAPES[escape](match[1]), text)
 
 
-def _with_place(match: re.Match[str], rng: random.Random) -> str:
-    """A few sentences of the named rule, and one place among them."""
-    count = rng.randint(int(match[2] or 1), int(match[3] or 3))
-    pieces = ["{" + match[1] + "}"] * count
+def _with_place(match: re.Match[str], grammar: Grammar, rng: random.Random) -> str:
+    """A few different sentences of the named rule, and one place among them."""
+    alternatives = grammar.rules[match[1]]
+    count = min(len(alternatives), rng.randint(int(match[2] or 1), int(match[3] or 3)))
+    pieces = rng.sample(alternatives, count)
     spot = rng.randint(0, count)
     lead, rest = " ".join(pieces[:spot]), " ".join(pieces[spot:])
     return f"{lead}§ {rest}" if lead and rest else f"{lead}§{rest}"
@@ -193,8 +205,8 @@ def _sentence(grammar: Grammar, rng: random.Random, rule: str, side: str, opener
     text = capitalised(choice.text.strip())
     if not text.endswith(_NO_STOP):
         text += "."
-    if rng.random() < opener_share:
-        lead = grammar.draw(f"{side}_open", rng)
+    lead = grammar.draw(f"{side}_open", rng) if rng.random() < opener_share else ""
+    if lead and not (lead[-1].isalpha() and text.startswith(_QUESTIONS)):
         keeps = lead.endswith((".", "!", "]")) or (lead.endswith(":") and rng.random() < 0.5)
         body = text if keeps else uncapitalised(text)
         text = f"{lead} {body}"

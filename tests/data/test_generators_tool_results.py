@@ -45,7 +45,7 @@ def test_about_45_percent_are_attacks_and_hardly_any_text_comes_twice(texts: lis
 def test_every_intent_form_placement_and_tool_occurs(texts: list[Made]) -> None:
     seen = {key: Counter(made.labels[key] for made in texts) for key in ("form", "intent", "placement", "carrier")}
     assert set(seen["form"]) == {"attack", "clean", "people"}
-    assert set(seen["intent"]) == {"none", "tool", "polite", "code", "exfil", "manip", "secret", "multi"}
+    assert set(seen["intent"]) == {"none", "tool", "polite", "code", "exfil", "manip", "secret", "multi", "catalogue"}
     assert set(seen["placement"]) == {"none", "start", "middle", "end", "field"}
     assert len(seen["carrier"]) >= 60
     for made in texts:
