@@ -7,13 +7,19 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from data.generators import compose
+from data.generators import compose, direct, harm_personal, harm_social, multilingual, roleplays, tool_results
 from data.generators.grammar import load_grammar
 from data.generators.made import Family, Made
 from data.schema import Example, LicenceClass
 
 GENERATORS: Final[Mapping[str, Family]] = {
     "generated": compose.family,
+    "direct": direct.family,
+    "roleplays": roleplays.family,
+    "tool_results": tool_results.family,
+    "multilingual": multilingual.family,
+    "harm_personal": harm_personal.family,
+    "harm_social": harm_social.family,
 }
 _VALIDATION_SHARE: Final = 10  # percent of the groups
 _PATIENCE: Final = 200  # families in a row that bring nothing new: the grammar is used up
