@@ -12,7 +12,7 @@ from data.schema import Kind
 
 SHAPES = {"request", "trigger", "request_and_trigger", "document", "two_languages", "lead", "in_document",
           "english_attack", "english_document", "plain", "half_english"}  # fmt: skip
-NON_LATIN = {"zh", "ja", "ko", "th"}
+NON_LATIN = {"zh", "ja", "ko", "th", "hi", "bn", "ar", "fa", "he", "ru", "uk", "el"}
 
 
 def drawn(seed: int, families: int) -> list[list[Made]]:
