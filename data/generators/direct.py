@@ -32,7 +32,8 @@ _ATTACKS: Final[dict[str, int]] = {
     "dx_a_hijack": 8,
     "dx_a_exfil": 7,
     "dx_a_plead": 6,
-    "dx_a_plain": 9,
+    "dx_a_plain": 8,
+    "dx_a_ask": 12,
 }
 _BENIGN: Final[dict[str, int]] = {
     "dx_b_code": 11,
@@ -46,7 +47,8 @@ _BENIGN: Final[dict[str, int]] = {
     "dx_b_people": 6,
     "dx_b_de": 7,
     "dx_b_words": 6,
-    "dx_b_long": 8,
+    "dx_b_long": 7,
+    "dx_b_your": 18,
     "dx_q": 3,
 }
 _PLACES: Final[dict[str, int]] = {"alone": 56, "end": 22, "start": 10, "middle": 12}
