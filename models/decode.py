@@ -19,19 +19,20 @@ __all__ = ["DEPTH", "Segment", "decode", "may_be_encoded"]
 
 DEPTH: Final = 3
 
-# Digits within words, runs of short pieces (spaced letters, bytes), and what is sixteen or more without a space.
-_SHORT_PIECES: Final = re.compile(
-    r"[0-9@$|!+][A-Za-z]|(?:[\W_]{1,6}[^\W_]{1,3}(?![^\W_])){5}|(?:[01]{8}[ ,\n]{1,2}){5}"
-)
+# Signs within words; runs of short pieces, such as spaced letters and bytes.
+_SHORT_PIECES: Final = re.compile(r"[0-9@$|!+][A-Za-z]|(?:[^0-9A-Za-z]{1,6}[0-9A-Za-z]{1,3}(?![0-9A-Za-z])){5}")
+_GROUPS: Final = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{4,15}[ ,:\n-]{1,2}[0-9A-Fa-f]{4,15}(?![0-9A-Za-z])")
 _UNBROKEN: Final = 16
 
 
 def may_be_encoded(text: str) -> bool:
-    """A quick look that spares most short texts the search; never False where `decode` would find something."""
-    if _SHORT_PIECES.search(text):
+    """A quick look that spares ordinary short texts the search; too often True rather than too often False."""
+    if "%" in text or "&#" in text or "\\" in text or _SHORT_PIECES.search(text):
         return True
     words = text.lower().split()
-    return bool(words) and (len(max(words, key=len)) >= _UNBROKEN or not marks().isdisjoint(words))
+    if not words or len(max(words, key=len)) >= _UNBROKEN or not marks().isdisjoint(words):
+        return bool(words)
+    return ("0" in text or "2" in text or "6" in text) and _GROUPS.search(text) is not None
 
 
 def decode(text: str, clean: Callable[[str], str], *, depth: int = DEPTH) -> list[Segment]:

@@ -36,6 +36,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
     "hex": lambda text: text.encode().hex(),
     "hex with spaces": lambda text: text.encode().hex(" "),
+    "hex in groups": lambda text: text.encode().hex(" ", 2),
     "hex with prefixes": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
     "hex with 0x": lambda text: ", ".join(f"0x{byte:02X}" for byte in text.encode()),
     "binary": lambda text: " ".join(f"{byte:08b}" for byte in text.encode()),
