@@ -51,7 +51,7 @@ _INTENTS: Final[dict[str, tuple[int, float]]] = {
     "catalogue": (0, 0.15),  # only where tools are described
 }
 # What tools say to the model that called them (the next page, a missing argument) is an instruction, and harmless.
-_HARMLESS: Final = {"tr_h_task": 68, "tr_h_multi": 10, "tr_h_system": 12, "tr_h_talk": 10}
+_HARMLESS: Final = {"tr_h_task": 74, "tr_h_multi": 8, "tr_h_system": 8, "tr_h_talk": 10}
 _CATALOGUES: Final = frozenset({"mcp_tools", "tool_docs"})
 _QUESTIONS: Final = ("What", "Which", "Who", "How", "Can", "Could", "Would")
 _ESCAPES: Final[Mapping[str, Escape]] = {
