@@ -33,7 +33,8 @@ _ATTACKS: Final[dict[str, int]] = {
     "dx_a_exfil": 7,
     "dx_a_plead": 6,
     "dx_a_plain": 8,
-    "dx_a_ask": 12,
+    "dx_a_ask": 11,
+    "dx_a_long": 15,
 }
 _BENIGN: Final[dict[str, int]] = {
     "dx_b_code": 11,
@@ -49,6 +50,7 @@ _BENIGN: Final[dict[str, int]] = {
     "dx_b_words": 6,
     "dx_b_long": 7,
     "dx_b_your": 18,
+    "dx_b_act": 17,
     "dx_q": 3,
 }
 _PLACES: Final[dict[str, int]] = {"alone": 56, "end": 22, "start": 10, "middle": 12}
