@@ -1,7 +1,7 @@
 """Short direct injections as people type them, and harmless prompts that are full of the same words.
 
 A detector that goes by words marks every "ignore my last message" and misses an attack in plain clothes. So the two
-sides share their leads, joints and typing here, and every other text comes in a pair with the same opening that
+sides share their leads, joints and typing here, and every third text comes in a pair with the same opening that
 differ by the clause that turns one of them into an attack.
 """
 
@@ -16,7 +16,7 @@ from data.generators.made import Made
 from data.generators.styles import styled
 from data.schema import Kind
 
-PAIRS: Final = 0.30
+PAIRS: Final = 0.20
 ATTACKS: Final = 0.42  # of the texts that are no pair; pairs are half attacks
 _MARK: Final = "~~"
 _ATTACKS: Final[dict[str, int]] = {

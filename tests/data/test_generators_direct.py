@@ -52,7 +52,7 @@ def test_every_intent_and_placement_occurs_in_many_groups(drawn: list[Made]) -> 
 def test_twins_share_group_style_and_opening_word() -> None:
     rng, grammar = random.Random(5), load_grammar()
     pairs = [made for made in (family(grammar, rng) for _ in range(400)) if len(made) == 2]
-    assert len(pairs) > 100
+    assert len(pairs) > 50
     for attack, harmless in pairs:
         assert (attack.kind, harmless.kind) == (Kind.INJECTION, Kind.BENIGN)
         assert attack.group == harmless.group
