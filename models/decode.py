@@ -74,7 +74,7 @@ def _opened(segment: Segment, clean: Callable[[str], str], depth: int, *, certai
     text = clean(segment.text)
     inner = decode(text, clean, depth=depth - 1)
     covered = sum(part.end - part.start for part in inner)
-    if not certain and not is_prose(text, least=segment.least) and covered * 2 < len(text):
+    if not text or (not certain and not is_prose(text, least=segment.least) and covered * 2 < len(text)):
         return None
     return replace(segment, text=substituted(text, inner), kind="+".join([segment.kind, *(p.kind for p in inner[:1])]))
 

@@ -158,6 +158,7 @@ def _cleaned(text: str) -> str:
 
 
 _CONTEXT: Final = 200
+_EVERY: Final = 16
 
 
 def _decoded_view(main: View, segments: Sequence[Segment]) -> View:
@@ -181,12 +182,21 @@ def _decoded_view(main: View, segments: Sequence[Segment]) -> View:
             written += 1
             read = segment.start - _CONTEXT
         copy(read if pieces else max(read, segment.start - _CONTEXT), segment.start)
-        alignment.record(written, segment.start, segment.end - 1)
+        _spread(alignment, written, segment)
         pieces.append(segment.text)
         written += len(segment.text)
         read = segment.end
     copy(read, min(len(main.text), read + _CONTEXT))
     return View("".join(pieces), DECODED, (*main.alignments, alignment))
+
+
+def _spread(alignment: Alignment, written: int, segment: Segment) -> None:
+    """What a segment says is spread evenly over where it stands; its last character stands for its end."""
+    size, length = len(segment.text), segment.end - segment.start
+    for index in range(0, size, _EVERY):
+        source, following = (segment.start + place * length // size for place in (index, index + _EVERY))
+        alignment.record(written + index, source, min(following, segment.end - 1))
+    alignment.record(written + size - 1, segment.end - 1, segment.end - 1)
 
 
 def _smuggled(found: str) -> str:

@@ -112,6 +112,10 @@ def test_offsets_lead_to_the_encoded_part_and_to_what_stands_round_it() -> None:
     assert view.source_offset(view.text.index("end")) == text.rindex("end")
 
 
+def test_letters_that_vanish_once_decoded_leave_no_view() -> None:
+    assert decoded_view("&#x3164;" * 8) is None
+
+
 BINARY = zlib.compress(random.Random(1).randbytes(3_000))
 
 
