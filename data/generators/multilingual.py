@@ -4,7 +4,8 @@ Public corpora hold harmful requests in many scripts and hardly any harmless one
 foreign script is bad in itself. Here every language gets more harmless texts than attacks, on the topics and
 with the trigger words of the attacks. Each language `xx` has the rules `ml_xx_b` (requests), `ml_xx_t` (trigger
 words in innocent use), `ml_xx_s` (plain statements for documents), `ml_xx_a` (attacks), `ml_xx_o` (an override
-clause) and `ml_xx_g` (what an attacker wants); the assets decide which languages there are.
+clause) and `ml_xx_g` (what an attacker wants), some also
+`ml_xx_x` (short everyday lines); the assets decide which languages there are.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ def _english(grammar: Grammar, rng: random.Random, *, attack: bool) -> Choice:
 
 def _document(grammar: Grammar, rng: random.Random, language: str) -> list[str]:
     """Two to five plain statements: the text of a mail, a note or a report."""
-    return [_choose(grammar, rng, language, "s").text for _ in range(rng.randint(2, 5))]
+    templates = grammar.rules[f"ml_{language}_s"]
+    chosen = rng.sample(templates, rng.randint(2, min(5, len(templates))))
+    return [capitalised(grammar.expand(template, rng).replace("~", " ")) for template in chosen]
 
 
 def _english_document(grammar: Grammar, rng: random.Random) -> list[str]:
@@ -115,7 +118,10 @@ def _english_document(grammar: Grammar, rng: random.Random) -> list[str]:
 
 def _benign(grammar: Grammar, rng: random.Random, language: str) -> _Draft:
     form = _pick(_BENIGN_FORMS, rng)
-    first = _choose(grammar, rng, language, "t" if form == "trigger" else "b")
+    rule = "t" if form == "trigger" else "b"
+    if rule == "b" and f"ml_{language}_x" in grammar.rules and rng.random() < 0.25:
+        rule = "x"
+    first = _choose(grammar, rng, language, rule)
     parts = [first.text]
     if form == "request_and_trigger":
         parts.append(_choose(grammar, rng, language, "t").text)
@@ -172,12 +178,13 @@ def _pair(grammar: Grammar, rng: random.Random, language: str) -> tuple[_Draft, 
         attack, twin = _english(grammar, rng, attack=True), _english(grammar, rng, attack=False)
     else:
         attack, twin = _attack_line(grammar, rng, language), _choose(grammar, rng, language, rng.choice("bttt"))
+    group = f"{language}:{attack.key}" if form == "english_attack" else attack.key
     place = rng.choices([len(surroundings), 0, rng.randint(0, len(surroundings))], [5, 2, 3])[0]
     placement = "end" if place == len(surroundings) else "start" if place == 0 else "middle"
 
     def drafted(line: Choice) -> _Draft:
         parts = [*surroundings[:place], line.text, *surroundings[place:]]
-        return _Draft(_joined(parts, language, rng), language, f"{language}:{attack.key}", form, placement)
+        return _Draft(_joined(parts, language, rng), language, group, form, placement)
 
     return drafted(attack), drafted(twin)
 
