@@ -4,8 +4,8 @@ Public corpora hold harmful requests in many scripts and hardly any harmless one
 foreign script is bad in itself. Here every language gets more harmless texts than attacks, on the topics and
 with the trigger words of the attacks. Each language `xx` has the rules `ml_xx_b` (requests), `ml_xx_t` (trigger
 words in innocent use), `ml_xx_s` (plain statements for documents), `ml_xx_a` (attacks), `ml_xx_o` (an override
-clause) and `ml_xx_g` (what an attacker wants), some also
-`ml_xx_x` (short everyday lines); the assets decide which languages there are.
+clause) and `ml_xx_g` (what an attacker wants), some also `ml_xx_x` (short everyday lines); the assets decide
+which languages there are.
 """
 
 from __future__ import annotations
@@ -112,8 +112,9 @@ def _document(grammar: Grammar, rng: random.Random, language: str) -> list[str]:
 
 
 def _english_document(grammar: Grammar, rng: random.Random) -> list[str]:
-    rules = ["plain_sentence", "plain_sentence", "d_history", "d_nature", "people_line"]
-    return [capitalised(grammar.draw(rng.choice(rules), rng)) for _ in range(rng.randint(2, 5))]
+    rules = ["plain_sentence", "people_line", *(grammar.draw("domains", rng) for _ in range(3))]
+    sentences = [capitalised(grammar.draw(rng.choice(rules), rng)) for _ in range(rng.randint(2, 5))]
+    return list(dict.fromkeys(sentences))
 
 
 def _benign(grammar: Grammar, rng: random.Random, language: str) -> _Draft:
@@ -134,8 +135,9 @@ def _benign(grammar: Grammar, rng: random.Random, language: str) -> _Draft:
         other = rng.choice(["plain_request", "trigger_prompt", "plain_sentence"])
         parts.append(capitalised(grammar.draw(other, rng)))
         rng.shuffle(parts)
-    elif rng.random() < 0.2:
-        parts.insert(rng.randint(0, 1), _choose(grammar, rng, language, "s").text)
+    elif rng.random() < 0.4:  # as long as the attacks, which often have two sentences
+        for statement in _document(grammar, rng, language)[: rng.randint(1, 2)]:
+            parts.insert(rng.randint(0, len(parts)), statement)
     return _Draft(_joined(parts, language, rng), language, first.key, form)
 
 
@@ -144,6 +146,8 @@ def _attack_line(grammar: Grammar, rng: random.Random, language: str) -> Choice:
     if rng.random() < 0.65:
         return _choose(grammar, rng, language, "a")
     override = _choose(grammar, rng, language, "o")
+    if rng.random() < 0.25:
+        return override
     goal = _choose(grammar, rng, language, "g")
     return replace(override, text=_joined([override.text, goal.text], language, rng))
 
