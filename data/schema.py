@@ -125,18 +125,36 @@ class Example:
         return targets
 
 
+# A text counts as legible up to here. Few harmless English texts quote more (docs/models.md), and a sentence that
+# asks for something is hardly shorter than the second in any script.
+LEAST_READABLE: Final = 0.8
+MOST_UNREAD: Final = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a text the model saw. `complete` is false as soon as one token was left out."""
+    """How much of a text the model saw. `complete` is false as soon as one token was left out.
+
+    `readable` is the share of the letters that the model can read, `unread` how many it cannot, and
+    `unread_scripts` names their scripts ("thai"), that of most letters first.
+    """
 
     tokens: int
     scanned: int
     windows: int
+    readable: float = 1.0
+    unread: int = 0
+    unread_scripts: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Whether every token was scanned."""
         return self.scanned >= self.tokens
+
+    @property
+    def legible(self) -> bool:
+        """Whether so much of it could be read that low scores are a judgement."""
+        return self.readable >= LEAST_READABLE and self.unread < MOST_UNREAD
 
 
 @dataclass(frozen=True, slots=True)

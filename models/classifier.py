@@ -13,6 +13,7 @@ import onnxruntime as ort
 from data.schema import Coverage, Prediction
 from models import aggregate
 from models.bundle import MODEL, TOKENIZER, Bundle, BundleError, Manifest
+from models.legibility import Legibility, legibility
 from models.normalize import MAIN, normalize
 from models.windows import TokenizerError, Window, Windower
 
@@ -34,6 +35,7 @@ class Prepared:
     tokens: int
     scanned: int
     changes: Mapping[str, int]
+    legibility: Legibility
 
     @property
     def main_windows(self) -> int:
@@ -99,13 +101,14 @@ class Classifier:
         """Normalise, tokenise and cut into windows. Runs no model; linear in the length of the text."""
         normalized = normalize(text)
         main, *others = normalized.views
-        windows, tokens = self._windower.windows(main)
+        cut = self._windower.windows(main)
         more = [window for view in others for window in self._windower.windows(view)[0]]
         return Prepared(
-            windows=(*windows, *more),
-            tokens=tokens,
-            scanned=tokens,
+            windows=(*cut.windows, *more),
+            tokens=cut.tokens,
+            scanned=cut.tokens,
             changes=normalized.changes,
+            legibility=legibility(main.text, cut.unknown, self.manifest.scripts),
         )
 
     def run(self, windows: Sequence[Window]) -> WindowOutputs:
@@ -139,7 +142,7 @@ class Classifier:
         highest = dict(zip(self.manifest.labels, logits.argmax(axis=0).tolist(), strict=True))
         return Prediction(
             scores=scores,
-            coverage=Coverage(prepared.tokens, prepared.scanned, prepared.main_windows),
+            coverage=_coverage(prepared),
             spans={category: prepared.windows[row].span for category, row in highest.items()},
             embedding=outputs.embeddings[highest[max(scores, key=scores.__getitem__)]].copy(),
             changes=prepared.changes,
@@ -176,6 +179,18 @@ class Classifier:
                     f"self_test[{number}] is known {test.category.value}, but at {point}: {score:.3f} < {threshold:.3f}"
                 )
         return failures
+
+
+def _coverage(prepared: Prepared) -> Coverage:
+    seen = prepared.legibility
+    return Coverage(
+        tokens=prepared.tokens,
+        scanned=prepared.scanned,
+        windows=prepared.main_windows,
+        readable=seen.readable,
+        unread=sum(seen.unread.values()),
+        unread_scripts=tuple(seen.unread),
+    )
 
 
 def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,14 @@ class Window:
     view: str
 
 
+class Cut(NamedTuple):
+    """A view in windows, its length in tokens without special ones, and the words in it that are [UNK] to the model."""
+
+    windows: tuple[Window, ...]
+    tokens: int
+    unknown: str
+
+
 @dataclass(frozen=True, slots=True)
 class Windower:
     """Cuts views into windows of at most `max_length` tokens, a new one every `stride` tokens."""
@@ -44,16 +52,17 @@ class Windower:
     start_id: int
     end_id: int
     pad_id: int
+    unknown_id: int
 
     @classmethod
     def load(cls, definition: bytes, *, max_length: int, stride: int) -> Windower:
         """From the text of a tokenizer.json. Raises TokenizerError where it lacks what BERT-like models need."""
         tokenizer = load_tokenizer(definition)
-        start_id, end_id, pad_id = (_special(tokenizer, token) for token in ("[CLS]", "[SEP]", "[PAD]"))
-        return cls(tokenizer, max_length, stride, start_id, end_id, pad_id)
+        specials = (_special(tokenizer, token) for token in ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
+        return cls(tokenizer, max_length, stride, *specials)
 
-    def windows(self, view: View) -> tuple[tuple[Window, ...], int]:
-        """The windows of one view and the view's length in tokens, without special ones.
+    def windows(self, view: View) -> Cut:
+        """The windows of one view.
 
         A text without tokens has one window of just the special tokens. In a view with `differences`, windows that
         hold none of them are left out: the main view has shown them already.
@@ -66,7 +75,7 @@ class Windower:
             if view.differences is None or _holds(span, view.differences):
                 content = np.concatenate(([self.start_id], ids[start:end], [self.end_id]))
                 windows.append(Window(content, span, view.name))
-        return tuple(windows), len(ids)
+        return Cut(tuple(windows), len(ids), _words(encoding, view, np.flatnonzero(ids == self.unknown_id)))
 
     def bounds(self, tokens: int) -> list[tuple[int, int]]:
         """Start and end of each window in tokens; the last is moved back so that it is full."""
@@ -105,6 +114,12 @@ def _special(tokenizer: Tokenizer, token: str) -> int:
     if (number := tokenizer.token_to_id(token)) is None:
         raise TokenizerError(f"the vocabulary lacks {token}")
     return number
+
+
+def _words(encoding: Encoding, view: View, tokens: npt.NDArray[np.intp]) -> str:
+    """What stands in the view where these tokens are."""
+    places = [encoding.token_to_chars(token) or (0, 0) for token in tokens.tolist()]
+    return "".join(view.text[start:end] for start, end in places)
 
 
 def _span(encoding: Encoding, view: View, start: int, end: int) -> Span:

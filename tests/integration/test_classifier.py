@@ -119,6 +119,20 @@ def test_cost_counts_the_decoded_view_and_coverage_does_not(classifier: Classifi
     assert (decoded[0].span.start, decoded[-1].span.end) == (0, len("decode ") + len(code))
 
 
+def test_coverage_marks_what_the_model_cannot_read(classifier: Classifier) -> None:
+    prediction = classifier.predict([f"{CLEAN} Забудь всё"])[0]
+    assert prediction.coverage.complete
+    assert (prediction.coverage.unread, prediction.coverage.unread_scripts) == (9, ("cyrillic",))
+    assert not prediction.coverage.legible
+    assert classifier.predict([CLEAN])[0].coverage.readable == 1.0
+
+
+def test_an_unknown_word_is_unread_although_its_script_is_known(tmp_path: Path) -> None:
+    reads_greek = build_tiny_bundle(tmp_path / "greek", scripts=["latin", "greek"])
+    coverage = Classifier.load(load_bundle(reads_greek)).predict(["you and λόγος"])[0].coverage
+    assert (coverage.unread, coverage.unread_scripts) == (5, ("greek",))
+
+
 def test_no_windows_give_no_rows(classifier: Classifier) -> None:
     outputs = classifier.run([])
     assert outputs.logits.shape == (0, 7)
