@@ -26,6 +26,7 @@ class TrainConfig(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     base: str = "all-minilm-l6-v2"  # a name that training.base knows, or a folder with a DistilBERT
     dataset: Path = Path("var/dataset")
+    leave_out: tuple[str, ...] = ()  # sources not to learn from: leave-one-source-out (training.leave_out)
     seed: int = 7
 
     max_length: int = Field(256, ge=16, le=512)  # of one window, [CLS] and [SEP] included

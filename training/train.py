@@ -29,7 +29,7 @@ from training.config import TrainConfig, config_argument, load_config
 from training.curves import draw_curves
 from training.model import GuardModel, MaskedLoss, strongest_per_text
 from training.validation import validate
-from training.windows_dataset import Batch, WindowsDataset, collate, load_windows, plan_steps
+from training.windows_dataset import Batch, WindowsDataset, collate, load_windows, of_sources, plan_steps
 
 LOG_EVERY = 20
 
@@ -157,8 +157,10 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
     base = load_base(config.base, dropout=config.dropout)
     model = GuardModel(base.encoder, config.dropout).to(accelerator.device)
     sizes = {"max_length": config.max_length, "stride": config.stride}
-    train_set = load_windows(config.dataset / "train.parquet", base.tokenizer, **sizes)
-    validation_set = load_windows(config.dataset / "validation.parquet", base.tokenizer, **sizes)
+    train_set, validation_set = (
+        _without(load_windows(config.dataset / f"{part}.parquet", base.tokenizer, **sizes), config.leave_out)
+        for part in ("train", "validation")
+    )
     trainer = Trainer(config, model, train_set, folder, accelerator)
     trainer.resume()
     # each process draws its own dropout; a resumed run of several processes is equal but for that
@@ -173,6 +175,10 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
         torch.save(trainer.average.state(model), weights)
         draw_curves(folder / "log.jsonl", folder / "curves.png")
     return weights
+
+
+def _without(dataset: WindowsDataset, sources: Sequence[str]) -> WindowsDataset:
+    return of_sources(dataset, set(dataset.sources) - set(sources)) if sources else dataset
 
 
 def _run(trainer: Trainer, validation_set: WindowsDataset, log: IO[str]) -> None:
