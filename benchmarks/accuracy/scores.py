@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -64,13 +66,18 @@ class ScoreFile:
 def ask(command: Sequence[str], texts: Mapping[str, str], into: ScoreFile, log: Path) -> None:
     """Run a guard's runner on `texts` (by key) and keep each answer as it comes.
 
-    Raises UnavailableError if the runner fails or leaves a text out; what it answered until then is kept. Its standard
-    error goes to `log`.
+    Raises UnavailableError if the runner fails, leaves a text out, or is being asked by another run already; what it
+    answered until then is kept. Its standard error goes to `log`.
     """
     if not texts:
         return
     log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile() as inputs, log.open("wb") as errors:
+    with tempfile.TemporaryFile() as inputs, log.open("ab") as errors:
+        try:
+            fcntl.flock(errors, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UnavailableError("another run is asking it") from error
+        errors.truncate(0)
         for key, text in texts.items():
             inputs.write(json.dumps({"id": key, "text": text}).encode() + b"\n")
         inputs.seek(0)
@@ -81,6 +88,8 @@ def ask(command: Sequence[str], texts: Mapping[str, str], into: ScoreFile, log: 
             done = 0
             for line in running.stdout:
                 row = json.loads(line)
+                if not math.isfinite(row["score"]):
+                    raise UnavailableError("cannot be used: one of its scores is not a number")
                 into.add({row["id"]: Answer(row["score"], row["flagged"])})
                 done += 1
                 if done % _LINE_EVERY == 0:
