@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from benchmarks.accuracy.runners.exchange import Judge, answer, overlapping
+from benchmarks.accuracy.runners.exchange import Judge, answer, one_thread, overlapping
 
 
 def load() -> Judge:
@@ -49,4 +49,5 @@ def load() -> Judge:
 
 
 if __name__ == "__main__":
+    one_thread()
     answer(load())

@@ -9,7 +9,7 @@ from cloneguard.mini_semantic import MODEL_DIR, MiniSemanticClassifier  # type: 
 from cloneguard.patterns import PatternEngine, Verdict  # type: ignore[import-not-found]
 from tokenizers import Tokenizer
 
-from benchmarks.accuracy.runners.exchange import Judge, answer, overlapping
+from benchmarks.accuracy.runners.exchange import Judge, answer, one_thread, overlapping
 
 _WINDOW = 254  # 256 with [CLS] and [SEP]; its own windows overlap by half too
 
@@ -41,4 +41,5 @@ def _malicious(found: Any) -> float:
 
 
 if __name__ == "__main__":
+    one_thread()
     answer(load())

@@ -1,4 +1,4 @@
-"""The protocol of all runners: one JSON line per text in, one per answer out. Standard library only.
+"""The protocol of all runners: one JSON line per text in, one per answer out.
 
 In: {"id": ..., "text": ...}; out: {"id": ..., "score": ..., "flagged": ...}, in order, each as soon as it is known,
 so a run that is cut off keeps what it has done. `score` ranks texts; `flagged` is what the guard itself decides, as
@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
+from typing import Any
 
 Judge = Callable[[str], tuple[float, bool]]
 
@@ -24,6 +25,23 @@ def answer(judge: Judge) -> None:
             score, flagged = judge(row["text"])
             out.write(json.dumps({"id": row["id"], "score": float(score), "flagged": bool(flagged)}) + "\n")
             out.flush()
+
+
+def one_thread() -> None:
+    """Let every onnxruntime session made from here on use one thread.
+
+    By default threads wait for each other by spinning, which on a machine with other work costs more than it gains.
+    """
+    import onnxruntime  # noqa: PLC0415  (not every guard has it)
+
+    make = onnxruntime.InferenceSession
+
+    def session(model: str, sess_options: Any = None, **rest: Any) -> Any:
+        options = sess_options or onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        return make(model, sess_options=options, **rest)
+
+    onnxruntime.InferenceSession = session
 
 
 def overlapping(text: str, offsets: Sequence[tuple[int, int]], size: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ import logging
 import guardrail  # type: ignore[import-not-found]
 from guardrail.layers.hard import prompt_guard  # type: ignore[import-not-found]
 
-from benchmarks.accuracy.runners.exchange import Judge, answer
+from benchmarks.accuracy.runners.exchange import Judge, answer, one_thread
 
 
 def load() -> Judge:
@@ -39,4 +39,5 @@ def _blocked(text: str) -> bool:
 
 
 if __name__ == "__main__":
+    one_thread()
     answer(load())

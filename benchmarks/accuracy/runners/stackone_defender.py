@@ -13,7 +13,7 @@ from stackone_defender.classifiers.onnx_classifier import get_default_model_path
 from stackone_defender.classifiers.tier2_classifier import create_tier2_classifier  # type: ignore[import-not-found]
 from tokenizers import Tokenizer
 
-from benchmarks.accuracy.runners.exchange import Judge, answer, overlapping
+from benchmarks.accuracy.runners.exchange import Judge, answer, one_thread, overlapping
 
 _WINDOW = 254  # 256 with [CLS] and [SEP]
 
@@ -37,4 +37,5 @@ def load() -> Judge:
 
 
 if __name__ == "__main__":
+    one_thread()
     answer(load())
