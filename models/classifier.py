@@ -43,6 +43,18 @@ class Prepared:
         return sum(window.view == MAIN for window in self.windows)
 
     @property
+    def coverage(self) -> Coverage:
+        """How much of the text the model will see, and how well it can read it."""
+        return Coverage(
+            tokens=self.tokens,
+            scanned=self.scanned,
+            windows=self.main_windows,
+            readable=self.legibility.readable,
+            unread=sum(self.legibility.unread.values()),
+            unread_scripts=tuple(self.legibility.unread),
+        )
+
+    @property
     def cost(self) -> int:
         """How many tokens the model has to read, special ones and every view included."""
         return sum(len(window.ids) for window in self.windows)
@@ -142,7 +154,7 @@ class Classifier:
         highest = dict(zip(self.manifest.labels, logits.argmax(axis=0).tolist(), strict=True))
         return Prediction(
             scores=scores,
-            coverage=_coverage(prepared),
+            coverage=prepared.coverage,
             spans={category: prepared.windows[row].span for category, row in highest.items()},
             embedding=outputs.embeddings[highest[max(scores, key=scores.__getitem__)]].copy(),
             changes=prepared.changes,
@@ -179,18 +191,6 @@ class Classifier:
                     f"self_test[{number}] is known {test.category.value}, but at {point}: {score:.3f} < {threshold:.3f}"
                 )
         return failures
-
-
-def _coverage(prepared: Prepared) -> Coverage:
-    seen = prepared.legibility
-    return Coverage(
-        tokens=prepared.tokens,
-        scanned=prepared.scanned,
-        windows=prepared.main_windows,
-        readable=seen.readable,
-        unread=sum(seen.unread.values()),
-        unread_scripts=tuple(seen.unread),
-    )
 
 
 def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
