@@ -42,7 +42,7 @@ _COVERAGE: Final = pa.struct(
         ("scanned", pa.int64()),
         ("windows", pa.int64()),
         ("readable", pa.float64()),
-        ("unread", pa.int64()),
+        ("foreign", pa.int64()),
         ("unread_scripts", pa.list_(pa.string())),
     ]
 )

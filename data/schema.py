@@ -128,22 +128,22 @@ class Example:
 # A text counts as legible up to here. Few harmless English texts quote more (docs/models.md), and a sentence that
 # asks for something is hardly shorter than the second in any script.
 LEAST_READABLE: Final = 0.8
-MOST_UNREAD: Final = 20
+MOST_FOREIGN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """How much of a text the model saw. `complete` is false as soon as one token was left out.
 
-    `readable` is the share of the letters that the model can read, `unread` how many it cannot, and
-    `unread_scripts` names their scripts ("thai"), that of most letters first.
+    `readable` is the share of the letters that the model can read, and `unread_scripts` names the scripts ("thai") of
+    the others, that of most letters first. `foreign` counts the letters of scripts that it does not read at all.
     """
 
     tokens: int
     scanned: int
     windows: int
     readable: float = 1.0
-    unread: int = 0
+    foreign: int = 0
     unread_scripts: tuple[str, ...] = ()
 
     @property
@@ -154,7 +154,7 @@ class Coverage:
     @property
     def legible(self) -> bool:
         """Whether so much of it could be read that low scores are a judgement."""
-        return self.readable >= LEAST_READABLE and self.unread < MOST_UNREAD
+        return self.readable >= LEAST_READABLE and self.foreign < MOST_FOREIGN
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,7 @@ class Prepared:
             scanned=self.scanned,
             windows=self.main_windows,
             readable=self.legibility.readable,
-            unread=sum(self.legibility.unread.values()),
+            foreign=self.legibility.foreign,
             unread_scripts=tuple(self.legibility.unread),
         )
 
@@ -108,6 +108,11 @@ class Classifier:
     def version(self) -> str:
         """The bundle's version, on every Prediction."""
         return self.manifest.version
+
+    def reading(self, scripts: Sequence[str]) -> Classifier:
+        """The same model, taken to read these scripts."""
+        manifest = replace(self.manifest, scripts=tuple(scripts))
+        return Classifier(manifest, self._windower, self._session, self.provider, self.max_batch_tokens)
 
     def prepare(self, text: str) -> Prepared:
         """Normalise, tokenise and cut into windows. Runs no model; linear in the length of the text."""

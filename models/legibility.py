@@ -31,10 +31,14 @@ _ANYWHERE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Legibility:
-    """Of `letters`, how many were not read, by script. Without any unread letter, `letters` need not be counted."""
+    """Of `letters`, how many were not read, by script, and how many are `foreign`: of a script that is not read at all.
+
+    Where every letter is read, `letters` need not be counted.
+    """
 
     letters: int = 0
     unread: Mapping[str, int] = field(default_factory=dict)
+    foreign: int = 0
 
     @property
     def readable(self) -> float:
@@ -50,14 +54,16 @@ def legibility(text: str, unknown: str, scripts: Collection[str]) -> Legibility:
     if not unknown and text.isascii():
         return Legibility()
     found, hidden = Counter(text), Counter(unknown)
-    letters, unread = 0, Counter[str]()
+    letters, foreign, unread = 0, 0, Counter[str]()
     for letter, count in found.items():
         if letter.isalpha():
             letters += count
             script = script_of(letter)
-            if missed := hidden[letter] if script in scripts else count:
+            known = script in scripts
+            foreign += 0 if known else count
+            if missed := hidden[letter] if known else count:
                 unread[script] += missed
-    return Legibility(letters, dict(unread.most_common()))
+    return Legibility(letters, dict(unread.most_common()), foreign)
 
 
 def script_of(letter: str) -> str:

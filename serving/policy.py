@@ -273,7 +273,7 @@ def _unread_reasons(coverage: Coverage) -> list[Reason]:
         detail = f"{coverage.scanned} of {coverage.tokens} tokens were scanned"
         reasons.append(Reason("rule", "coverage", left_out, 0, 0, detail))
     if not coverage.legible:
-        detail = f"the model cannot read {coverage.unread} letters: {', '.join(coverage.unread_scripts)}"
+        detail = f"the model can read {coverage.readable:.0%} of the letters, not {', '.join(coverage.unread_scripts)}"
         reasons.append(Reason("rule", "unreadable", 1 - coverage.readable, 0, 0, detail))
     return reasons
 

@@ -12,12 +12,13 @@ scripts into the bundle.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shlex
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,14 +26,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from data.generators import generate
-from data.schema import CATEGORIES, Example, Kind
+from data.schema import CATEGORIES, Coverage, Example, Kind
 from data.sources import SourceUnavailableError, load
 from models.bundle import BundleError, Manifest, load_bundle
 from models.classifier import Classifier
 from models.legibility import LATIN, script_of
 from models.registry import RegistryError, resolve
 from training.evaluate import POLICY, SERVED_POINT, policy_points
-from training.measure import Figures, rounded, share
+from training.measure import Figures, share
 from training.metrics.curves import BoolArray
 from training.rows import served_thresholds
 from training.scoring import Progress, score_texts, usable_cores
@@ -44,6 +45,7 @@ _LEAST_TEXTS: Final = 20  # of each class, or nothing is said of the script
 _OWN_WORDS: Final = frozenset({"request", "trigger", "request_and_trigger", "document", "plain", "lead", "in_document"})
 _CORPORA: Final = ("multijail", "yanismiraoui_prompt_injections")
 _DRAWN: Final = 40_000
+_SHARES: Final = (0.0, 0.4, 0.6, 0.8, 0.9, 1.0, 1.01)
 _SPELT: Final = 0.25  # a language writes in a script that holds this share of its letters
 
 
@@ -59,12 +61,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of n rows, [n] each: flagged as injection, for any harm, read too badly, and the share read."""
+    """What became of n rows, [n] each: flagged as injection, for any harm, and how well they could be read."""
 
     injection: BoolArray
     harm: BoolArray
-    illegible: BoolArray
-    readable: np.ndarray[tuple[int], np.dtype[np.float64]]
+    coverage: Sequence[Coverage]
 
 
 def generated_rows(seed: int, per: int) -> list[Row]:
@@ -99,17 +100,20 @@ def corpus_rows(dataset: Path) -> list[Row]:
 
 
 def judge(classifier: Classifier, rows: Sequence[Row], thresholds: Mapping[str, float], workers: int) -> Judged:
-    """Every row as it is served, and how well it could be read."""
+    """Every row as it is served."""
     texts = [row.text for row in rows]
     scores = score_texts(classifier, texts, workers=workers, progress=Progress(len(texts))).scores
     flags = scores >= np.array([thresholds[category.value] for category in CATEGORIES])
-    coverage = [classifier.prepare(text).coverage for text in texts]
     return Judged(
         injection=flags[:, 0],
         harm=np.asarray(flags[:, 1:].any(axis=1)),
-        illegible=np.array([not seen.legible for seen in coverage], dtype=np.bool_),
-        readable=np.array([seen.readable for seen in coverage]),
+        coverage=cover(classifier, rows),
     )
+
+
+def cover(classifier: Classifier, rows: Sequence[Row]) -> list[Coverage]:
+    """How well every row can be read."""
+    return [classifier.prepare(row.text).coverage for row in rows]
 
 
 def by_language(rows: Sequence[Row], judged: Judged) -> dict[str, Figures]:
@@ -146,6 +150,18 @@ def by_corpus(rows: Sequence[Row], judged: Judged) -> dict[str, dict[str, Figure
     return found
 
 
+def by_share(rows: Sequence[Row], judged: Judged) -> dict[str, Figures]:
+    """Figures by the share of the letters that can be read, of the rows without foreign letters: the bound's reason."""
+    found = {}
+    readable = np.array([seen.readable for seen in judged.coverage])
+    native = np.array([seen.foreign == 0 for seen in judged.coverage])
+    for low, high in itertools.pairwise(_SHARES):
+        here = native & (readable >= low) & (readable < high)
+        if here.any():
+            found[f"{low:g}-{min(high, 1.0):g}"] = _figures(rows, judged, np.asarray(here))
+    return found
+
+
 def is_read(figures: Figures) -> bool:
     """Whether injections are found and harmless texts left alone, on enough texts of both."""
     recall, alarms = figures["recall"], figures["false_positives"]
@@ -162,6 +178,7 @@ def scripts_of(texts: Iterable[str]) -> list[str]:
 
 def _figures(rows: Sequence[Row], judged: Judged, here: BoolArray) -> Figures:
     kinds = np.array([row.kind.value for row in rows])
+    illegible = np.array([not seen.legible for seen in judged.coverage], dtype=np.bool_)
     attack = here & np.isin(kinds, [Kind.INJECTION.value, Kind.JAILBREAK.value])
     benign = here & (kinds == Kind.BENIGN.value)
     return {
@@ -169,9 +186,8 @@ def _figures(rows: Sequence[Row], judged: Judged, here: BoolArray) -> Figures:
         "false_positives": share(judged.injection, benign),
         "harm_recall": share(judged.harm, here & (kinds == Kind.HARM.value)),
         "harm_false_positives": share(judged.harm, benign),
-        "missed_unmarked": share(~judged.injection & ~judged.illegible, attack),
-        "illegible": share(judged.illegible, here),
-        "readable": rounded(judged.readable[here].mean()),
+        "missed_unmarked": share(~judged.injection & ~illegible, attack),
+        "illegible": share(illegible, here),
     }
 
 
@@ -181,17 +197,20 @@ def build_report(classifier: Classifier, dataset: Path | None, *, seed: int, per
     own = generated_rows(seed, per)
     corpora = corpus_rows(dataset) if dataset else []
     judged = judge(classifier, own, thresholds, workers)
-    languages = by_language(own, judged)
-    scripts = by_script(own, judged, languages)
+    scripts = by_script(own, judged, by_language(own, judged))
+    read = [LATIN, *(script for script, figures in scripts.items() if figures["read"] and script != LATIN)]
+    reader = classifier.reading(read)  # marks are those of the bundle that will name these scripts
+    judged = replace(judged, coverage=cover(reader, own))
     return {
         "schema": 1,
         "bundle": classifier.version,
         "points": points,
         "rule": {"recall": LEAST_RECALL, "false_positives": MOST_ALARMS, "texts": _LEAST_TEXTS},
-        "languages": languages,
+        "languages": by_language(own, judged),
         "scripts": scripts,
-        "corpora": by_corpus(corpora, judge(classifier, corpora, thresholds, workers)) if corpora else {},
-        "read": [LATIN, *(script for script, figures in scripts.items() if figures["read"] and script != LATIN)],
+        "shares": by_share(own, judged),
+        "corpora": by_corpus(corpora, judge(reader, corpora, thresholds, workers)) if corpora else {},
+        "read": read,
     }
 
 

@@ -122,15 +122,18 @@ def test_cost_counts_the_decoded_view_and_coverage_does_not(classifier: Classifi
 def test_coverage_marks_what_the_model_cannot_read(classifier: Classifier) -> None:
     prediction = classifier.predict([f"{CLEAN} Забудь всё"])[0]
     assert prediction.coverage.complete
-    assert (prediction.coverage.unread, prediction.coverage.unread_scripts) == (9, ("cyrillic",))
+    assert (prediction.coverage.foreign, prediction.coverage.unread_scripts) == (9, ("cyrillic",))
     assert not prediction.coverage.legible
     assert classifier.predict([CLEAN])[0].coverage.readable == 1.0
 
 
 def test_an_unknown_word_is_unread_although_its_script_is_known(tmp_path: Path) -> None:
     reads_greek = build_tiny_bundle(tmp_path / "greek", scripts=["latin", "greek"])
-    coverage = Classifier.load(load_bundle(reads_greek)).predict(["you and λόγος"])[0].coverage
-    assert (coverage.unread, coverage.unread_scripts) == (5, ("greek",))
+    classifier = Classifier.load(load_bundle(reads_greek))
+    coverage = classifier.predict(["you and λόγος"])[0].coverage
+    assert (coverage.foreign, coverage.unread_scripts) == (0, ("greek",))
+    assert coverage.readable == 6 / 11
+    assert classifier.reading(["latin"]).predict(["you and λόγος"])[0].coverage.foreign == 5
 
 
 def test_no_windows_give_no_rows(classifier: Classifier) -> None:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data.schema import Kind
+from data.schema import Coverage, Kind
 from models.bundle import load_bundle
 from tests.tiny_bundle import build_tiny_bundle
 from training import languages, model_card
-from training.languages import Judged, Row, by_corpus, by_language, by_script, generated_rows, is_read, scripts_of
+from training.languages import (
+    Judged,
+    Row,
+    by_corpus,
+    by_language,
+    by_script,
+    by_share,
+    generated_rows,
+    is_read,
+    scripts_of,
+)
 from training.measure import Figures
 
 
@@ -23,10 +34,9 @@ def rows(language: str, text: str, attacks: int, benign: int) -> list[Row]:
     ]
 
 
-def judged(found: list[bool], illegible: list[bool] | None = None) -> Judged:
-    nothing = np.zeros(len(found), dtype=np.bool_)
-    marked = nothing if illegible is None else np.array(illegible)
-    return Judged(np.array(found), nothing, marked, np.ones(len(found)))
+def judged(found: list[bool], readable: list[float] | None = None) -> Judged:
+    shares = readable or [1.0] * len(found)
+    return Judged(np.array(found), np.zeros(len(found), dtype=np.bool_), [Coverage(9, 9, 1, share) for share in shares])
 
 
 def test_only_validation_rows_in_the_language_alone_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,9 +72,16 @@ def test_too_many_alarms_or_too_few_texts_are_no_reading() -> None:
 
 def test_injections_that_are_neither_found_nor_marked_are_counted() -> None:
     texts = rows("th", "สวัสดี", 4, 0)
-    figures = by_language(texts, judged([True, False, False, False], [True, True, True, False]))["th"]
+    figures = by_language(texts, judged([True, False, False, False], [0.3, 0.2, 0.1, 0.9]))["th"]
     assert figures["missed_unmarked"]["count"] == 1
     assert figures["illegible"]["count"] == 3
+
+
+def test_figures_by_share_leave_out_what_is_foreign_altogether() -> None:
+    found = judged([True, False, False], [0.85, 0.85, 0.3])
+    foreign = replace(found.coverage[2], foreign=9)
+    figures = by_share(rows("ja", "日本", 3, 0), replace(found, coverage=[*found.coverage[:2], foreign]))
+    assert {band: part["recall"]["count"] for band, part in figures.items()} == {"0.8-0.9": 1}
 
 
 def test_a_corpus_row_without_a_language_goes_by_its_script() -> None:
