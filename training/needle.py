@@ -50,7 +50,7 @@ from training.scoring import Progress, score_texts, usable_cores
 LENGTHS: Final = (250, 1_000, 4_000, 10_000, 20_000)
 POSITIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHORT: Final = 200  # characters of a document's beginning, which its whole is compared with
-_REAL_EACH: Final = 80
+_REAL_EACH: Final = 75
 _MARKS: Final = ("<!-- made by python -m training.needle: begin -->", "<!-- made by python -m training.needle: end -->")
 
 
@@ -191,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.needle", description="One sentence in a long document.")
     parser.add_argument("--bundle", default="production", help="name in the store, or a folder (default: production)")
     parser.add_argument("--store", type=Path, default=Path("models/store"), help="where bundle names are looked up")
-    parser.add_argument("--sentences", type=int, default=4, help="how many sentences are planted in every cell")
+    parser.add_argument("--sentences", type=int, default=3, help="how many sentences are planted in every cell")
     parser.add_argument("--long", type=int, default=150, help="how many long harmless documents of our own")
     parser.add_argument("--seed", type=int, default=17, help="which texts are drawn")
     parser.add_argument("--workers", type=int, default=usable_cores(), help="threads (default: all cores)")
