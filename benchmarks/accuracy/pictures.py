@@ -33,6 +33,7 @@ _POINTS = 160
 _DET_TICKS = (0.001, 0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
 _DET_ENDS = (5e-4, 0.98)
 _NORMAL = NormalDist()
+_HIGHEST_ALARM = 0.15  # of the few long harmless texts one alone is more than that
 
 
 def curves_picture(heads: Mapping[str, Head], source: npt.NDArray[np.str_]) -> str:
@@ -44,9 +45,10 @@ def curves_picture(heads: Mapping[str, Head], source: npt.NDArray[np.str_]) -> s
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(10.5, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2)
-        for number, (title, head) in reversed(list(enumerate(heads.items()))):
+        for number, (title, head) in enumerate(heads.items()):
             recall, rate = _thinned(head, source)
             look = {"color": _COLOURS[number % len(_COLOURS)], "linewidth": 2.4 if number == 0 else 1.3, "label": title}
+            look |= {"zorder": 3 if number == 0 else 2}
             left.plot(rate, recall, **look)
             right.plot(_deviate(rate), _deviate(1 - recall), **look)
         left.set(title="Caught at each false-positive rate (ROC)", xscale="log", xlim=(5e-4, 1), ylim=(0, 1))
@@ -57,8 +59,7 @@ def curves_picture(heads: Mapping[str, Head], source: npt.NDArray[np.str_]) -> s
         for mark in (0.01, 0.05):
             left.axvline(mark, color="#5b616b", linewidth=0.8, linestyle=":")
             right.axvline(_NORMAL.inv_cdf(mark), color="#5b616b", linewidth=0.8, linestyle=":")
-        names, marks = left.get_legend_handles_labels()[::-1]
-        left.legend(marks[::-1], names[::-1], loc="upper left", fontsize=8)
+        _legend(figure, left)
         return _svg(figure)
 
 
@@ -77,9 +78,9 @@ def lengths_picture(lengths: Mapping[str, Sequence[Figures]]) -> str:
             labels = [bucket["tokens"] for bucket in next(iter(lengths.values()))]
             axes.set_xticks(range(len(labels)), labels, fontsize=8)
             axes.set(title=title, xlabel="tokens")
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1 if key == "recall" else _HIGHEST_ALARM)
             axes.yaxis.set_major_formatter(_percent)
-        figure.axes[0].legend(fontsize=8)
+        _legend(figure, figure.axes[0])
         return _svg(figure)
 
 
@@ -92,6 +93,11 @@ def _length_line(axes: Axes, number: int, name: str, rates: Sequence[Figures | N
     if number == 0:
         low, high = ([rate[end] for _, rate in present] for end in ("low", "high"))
         axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Below both plots, where no curve is."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
 
 
 def _thinned(head: Head, source: npt.NDArray[np.str_]) -> tuple[FloatArray, FloatArray]:
