@@ -41,14 +41,14 @@ class ParityLimits:
 
 
 # fp32: the same arithmetic in another library, so only rounding may differ. int8: weights are rounded, so single
-# texts may move far; decisions may not, beyond 1 text in 100 at the point that is served.
+# texts may move far; decisions may not, beyond 3 texts in 200 at the point that is served.
 # The point that lets 5 % through lies where texts are dense, so it may flip more.
 LIMITS: Final[Mapping[str, ParityLimits]] = {
     "fp32": ParityLimits(max_difference=1e-3, mean_difference=1e-4, flips=0.002, auc_drop=0.0005),
     "int8": ParityLimits(
         max_difference=0.5,
         mean_difference=0.02,
-        flips=0.01,
+        flips=0.015,
         auc_drop=0.005,
         flips_at={"fpr_5%": 0.02},
     ),

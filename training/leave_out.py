@@ -1,4 +1,4 @@
-"""Leave-one-source-out: how well does a configuration catch attacks of a kind that it never saw?
+"""Leave-one-source-out: recall on attacks of a source that the run never saw.
 
     python -m training.leave_out --config training/configs/minilm.yaml --sources bipia neuralchemy sap_attack_prompts
 

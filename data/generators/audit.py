@@ -1,4 +1,4 @@
-"""Can the label be had cheaply? `python -m data.generators.audit [--generator NAME] [--count 12000] [--seed 3] [--top 25]`.
+"""Can the label be had cheaply? `python -m data.generators.audit [--generator NAME] [--count 12000] [--top 25]`.
 
 Every baseline is fitted on one half of the groups and judged on the other half:
 
@@ -73,7 +73,7 @@ def carrier_features(example: Example) -> dict[str, float]:
 
 
 def _carrier(example: Example) -> str:
-    return example.labels.get("carrier", "none")
+    return str(example.labels.get("carrier", "none"))
 
 
 def length_features(example: Example) -> dict[str, float]:

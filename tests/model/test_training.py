@@ -63,8 +63,7 @@ def test_the_focal_loss_cares_less_for_what_is_right_already() -> None:
     ratios = []
     for logit in (3.0, -3.0):
         plain, focal = (
-            MaskedLoss(torch.ones(1), gamma=gamma)(torch.tensor([[logit]]), targets, weights)
-            for gamma in (0.0, 2.0)
+            MaskedLoss(torch.ones(1), gamma=gamma)(torch.tensor([[logit]]), targets, weights) for gamma in (0.0, 2.0)
         )
         ratios.append(float(focal / plain))
     assert ratios[0] < 0.01 < 0.8 < ratios[1]
