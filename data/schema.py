@@ -107,18 +107,14 @@ class Example:
     def targets(self) -> dict[Category, float | None]:
         """What this row teaches each head: 1.0, 0.0, or None where it says nothing (masked in the loss).
 
-        A jailbreak often carries a harmful request, so it says nothing about harm. A harm row is negative
-        for injection, positive for its own categories, silent about those that overlap them, and silent
-        about every harm if its source names none.
+        A harm row is negative for injection, positive for its own categories, silent about those that overlap
+        them, and silent about every harm if its source names none. A jailbreak often carries a harmful request,
+        so it says nothing about harm either, unless its categories are named.
         """
         if self.kind is Kind.BENIGN:
             return dict.fromkeys(CATEGORIES, 0.0)
-        if self.kind in (Kind.INJECTION, Kind.JAILBREAK):
-            targets: dict[Category, float | None] = dict.fromkeys(CATEGORIES)
-            targets[Category.INJECTION] = 1.0
-            return targets
-        targets = dict.fromkeys(CATEGORIES, 0.0 if self.harm_categories else None)
-        targets[Category.INJECTION] = 0.0
+        targets: dict[Category, float | None] = dict.fromkeys(CATEGORIES, 0.0 if self.harm_categories else None)
+        targets[Category.INJECTION] = 0.0 if self.kind is Kind.HARM else 1.0
         for category in self.harm_categories:
             targets.update(dict.fromkeys(OVERLAPPING_HARMS[category]))
         targets.update(dict.fromkeys(self.harm_categories, 1.0))
