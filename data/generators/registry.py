@@ -7,7 +7,17 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from data.generators import compose, direct, harm_personal, harm_social, multilingual, roleplays, tool_results
+from data.generators import (
+    compose,
+    direct,
+    harm_everyday,
+    harm_personal,
+    harm_social,
+    multilingual,
+    plain,
+    roleplays,
+    tool_results,
+)
 from data.generators.grammar import load_grammar
 from data.generators.made import Family, Made
 from data.schema import Example, LicenceClass
@@ -18,8 +28,10 @@ GENERATORS: Final[Mapping[str, Family]] = {
     "roleplays": roleplays.family,
     "tool_results": tool_results.family,
     "multilingual": multilingual.family,
+    "harm_everyday": harm_everyday.family,
     "harm_personal": harm_personal.family,
     "harm_social": harm_social.family,
+    "plain": plain.family,
 }
 _VALIDATION_SHARE: Final = 10  # percent of the groups
 _PATIENCE: Final = 200  # families in a row that bring nothing new: the grammar is used up
