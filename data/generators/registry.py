@@ -21,6 +21,7 @@ from data.generators import (
 from data.generators.grammar import load_grammar
 from data.generators.made import Family, Made
 from data.schema import Example, LicenceClass
+from data.splits import Split
 
 GENERATORS: Final[Mapping[str, Family]] = {
     "generated": compose.family,
@@ -65,7 +66,7 @@ def generate(name: str, seed: int, count: int) -> Iterator[Example]:
         family += 1
 
 
-def split_of(group: str) -> str:
+def split_of(group: str) -> Split:
     """`train` or `validation`, by a hash of the group's name: every seed agrees."""
     digest = hashlib.sha256(group.encode()).digest()
     return "validation" if int.from_bytes(digest[:4], "big") % 100 < _VALIDATION_SHARE else "train"
