@@ -33,6 +33,7 @@ _NAMES: Final[Mapping[str, Category]] = {
 _FORMS: Final[dict[str, int]] = {
     "post": 34, "deed": 13, "deed_long": 9, "order": 11, "order_long": 9, "question": 12, "group": 17, "answer": 10,
 }  # fmt: skip
+_RARE: Final = {"selfharm": 1.9, "harassment": 1.4, "sexual": 1.2}  # these have fewer alternatives
 _RULES: Final = {"post": "t", "deed": "d", "order": "w", "question": "q", "group": "f"}
 _TYPING: Final = {"plain": 54, "lower": 21, "chatty": 7, "typos": 8, "bare": 6, "shouted": 2, "odd": 2}
 _ODD_GROUP_TEXTS: Final = 0.16  # spelling tricks belong to hate speech and to those who quote or mock it
@@ -76,7 +77,11 @@ def _rule(grammar: Grammar, rng: random.Random, form: str, ending: str = "") -> 
     """A rule of the form, the larger ones more often."""
     prefix = f"he_{_RULES[form]}_"
     rules = sorted(rule for rule in grammar.rules if rule.startswith(prefix) and rule.endswith(ending))
-    return rng.choices(rules, [len(grammar.rules[rule]) for rule in rules])[0]
+    return rng.choices(rules, [_weight(rule) * len(grammar.rules[rule]) for rule in rules])[0]
+
+
+def _weight(rule: str) -> float:
+    return max([weight for name, weight in _RARE.items() if name in rule.split("_")], default=1.0)
 
 
 def _drawn_pair(grammar: Grammar, rng: random.Random, form: str) -> _Pair:
