@@ -11,15 +11,15 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from data.generators.carriers.draft import Escape, html_text, json_string, one_line, plain
-from data.generators.grammar import Grammar, capitalised
+from data.generators.grammar import Grammar, capitalised, uncapitalised
 from data.generators.made import Made
 from data.generators.styles import styled
 from data.generators.tool_results import tool_result
-from data.schema import Kind
+from data.schema import Category, Kind
 
 # family -> weight
 _FAMILIES: Final[dict[str, int]] = {"typed": 36, "persona": 8, "order": 26, "task": 18, "own": 12}
@@ -35,6 +35,14 @@ _TOOL_SHARE: Final = 0.45  # of the documents are tool results of `tool_results.
 _TWIN_FORMS: Final = ([["people"], ["clean"], ["people", "clean"]], [60, 20, 20])
 _TASK_TWINS: Final = ([["question"], ["clean"], ["alone"], ["question", "alone"]], [35, 15, 30, 20])
 _ESCAPES: Final[dict[str, Escape]] = {"json": json_string, "html": html_text, "line": one_line, "plain": plain}
+# what a hypothetical question or a persona without rules is asked for
+_TABOOS: Final[dict[str, frozenset[Category]]] = {
+    "pl_taboo": frozenset({Category.ILLICIT}),
+    "pl_taboo_violence": frozenset({Category.VIOLENCE}),
+    "pl_taboo_hate": frozenset({Category.HATE}),
+    "pl_taboo_harassment": frozenset({Category.HARASSMENT}),
+}
+_TABOO_WEIGHTS: Final = (4, 3, 2, 2)
 _PERSONA_LINES: Final = ((3, 6), (6, 12), (10, 18))
 
 
@@ -64,10 +72,12 @@ def family(grammar: Grammar, rng: random.Random) -> list[Made]:
 def _typed(grammar: Grammar, rng: random.Random) -> list[Made]:
     """A typed attack of one topic and harmless prompts of the same topic, all in one style."""
     topic = rng.choices(_TOPICS, _TOPIC_WEIGHTS)[0]
-    attack = grammar.choose(f"pl_bad_{topic}", rng)
-    kind = Kind.JAILBREAK if topic == "hypo" else Kind.INJECTION
+    taboo, harms = _taboo(grammar, rng)
+    attack = grammar.choose(f"pl_bad_{topic}", rng, {"pl_taboo#1": taboo})
     seed = rng.getrandbits(32)
-    made = [_chat(grammar, seed, attack.text, kind, group=attack.key, form=topic)]
+    kind = Kind.JAILBREAK if topic == "hypo" else Kind.INJECTION
+    first = _chat(grammar, seed, attack.text, kind, group=attack.key, form=topic)
+    made = [replace(first, harm_categories=harms) if taboo in attack.text else first]
     for _ in range(1 + (rng.random() < _MORE_FINE)):
         text = grammar.draw(f"pl_fine_{topic}", rng)
         made.append(_chat(grammar, seed, text, Kind.BENIGN, group=attack.key, form=topic))
@@ -81,18 +91,36 @@ def _persona(grammar: Grammar, rng: random.Random) -> list[Made]:
     count, joint = rng.randint(low, high), rng.choice([" ", "\n", "\n- ", "\n\n"])
     group, seed = f"pl_persona_open/{opening}/{low}", rng.getrandbits(32)
     made = []
-    for side, kind in (("bad", Kind.JAILBREAK), ("fine", Kind.BENIGN)):
+    for side in ("bad", "fine", "fine") if rng.random() < _MORE_FINE else ("bad", "fine"):
         bound = {"pl_name#1": grammar.draw("pl_name", rng)}
         lines = [grammar.expand(grammar.rules["pl_persona_open"][opening], rng, bound)]
         rules = rng.sample(grammar.rules[f"pl_persona_{side}"], max(2, count // 2))
         rules += rng.sample(grammar.rules["pl_persona_both"], max(1, count - len(rules)))
         rng.shuffle(rules)
         lines += [grammar.expand(rule, rng, bound) for rule in rules]
-        goal = "pl_goal" if side == "bad" and rng.random() < 0.4 else "pl_task"
-        last = grammar.expand("{pl_persona_last} {" + goal + "}", rng, bound)
+        goal, harms = _persona_goal(grammar, rng, side)
+        last = f"{grammar.draw('pl_persona_last', rng, bound)} {goal}"
         text = joint.join(capitalised(line) for line in lines) + "\n" + last
-        made.append(_chat(grammar, seed, text, kind, group=group, form="persona"))
+        kind = Kind.JAILBREAK if side == "bad" else Kind.BENIGN
+        made.append(replace(_chat(grammar, seed, text, kind, group=group, form="persona"), harm_categories=harms))
     return made
+
+
+def _persona_goal(grammar: Grammar, rng: random.Random, side: str) -> tuple[str, frozenset[Category]]:
+    """The first request to the persona and the harms that it names; a freed persona may be asked a tame one."""
+    draw = rng.random()
+    if side == "fine" or draw < 0.35:
+        return grammar.draw("pl_task", rng), frozenset()
+    if draw < 0.55:
+        return grammar.draw("pl_goal", rng), frozenset()
+    taboo, harms = _taboo(grammar, rng)
+    return f"{grammar.draw('pl_taboo_ask', rng)} {taboo}.", harms
+
+
+def _taboo(grammar: Grammar, rng: random.Random) -> tuple[str, frozenset[Category]]:
+    """A harmful subject and its categories."""
+    rule = rng.choices(list(_TABOOS), _TABOO_WEIGHTS)[0]
+    return grammar.draw(rule, rng), _TABOOS[rule]
 
 
 def _ordered(grammar: Grammar, rng: random.Random) -> list[Made]:
@@ -174,7 +202,10 @@ def _wrap(grammar: Grammar, rng: random.Random) -> Callable[[str], str]:
 def _noticed(grammar: Grammar, rng: random.Random, text: str, rule: str) -> str:
     """`text` behind a notice, or as it is."""
     text = capitalised(text.strip())
-    return f"{grammar.draw(rule, rng)} {text}" if rule else text
+    if not rule:
+        return text
+    notice = grammar.draw(rule, rng)
+    return f"{notice} {uncapitalised(text) if notice.endswith((',', 'and', 'first')) else text}"
 
 
 def _chat(grammar: Grammar, seed: int, text: str, kind: Kind, *, group: str, form: str) -> Made:

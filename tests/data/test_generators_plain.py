@@ -71,3 +71,9 @@ def test_announcements_and_courtesies_stand_on_both_sides(families: list[list[Ma
             counts[words][one.kind is Kind.BENIGN] += words in one.text
     for words, count in counts.items():
         assert min(count) > 0.2 * sum(count), (words, count)
+
+
+def test_only_jailbreaks_name_harms_and_some_do(families: list[list[Made]]) -> None:
+    harmful = [one for group in families for one in group if one.harm_categories]
+    assert len(harmful) > 30
+    assert all(one.kind is Kind.JAILBREAK for one in harmful)
