@@ -9,6 +9,7 @@ second start goes on from it, exactly) and at the end weights.pt with the averag
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import sys
@@ -25,7 +26,7 @@ from torch import Tensor
 from data.schema import CATEGORIES
 from training.base import load_base
 from training.checkpoint import AveragedWeights, Progress, load_checkpoint, remember_dataset, save_checkpoint
-from training.config import TrainConfig, config_argument, load_config
+from training.config import ConfigError, TrainConfig, config_argument, load_config
 from training.curves import draw_curves
 from training.model import GuardModel, MaskedLoss, strongest_per_text
 from training.validation import validate
@@ -155,7 +156,7 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
     remember_dataset(config.dataset, folder)
     torch.manual_seed(config.seed)
     base = load_base(config.base, dropout=config.dropout)
-    model = GuardModel(base.encoder, config.dropout).to(accelerator.device)
+    model = start_from(GuardModel(base.encoder, config.dropout), config).to(accelerator.device)
     sizes = {"max_length": config.max_length, "stride": config.stride}
     train_set, validation_set = (
         _without(load_windows(config.dataset / f"{part}.parquet", base.tokenizer, **sizes), config.leave_out)
@@ -175,6 +176,16 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
         torch.save(trainer.average.state(model), weights)
         draw_curves(folder / "log.jsonl", folder / "curves.png")
     return weights
+
+
+def start_from(model: GuardModel, config: TrainConfig) -> GuardModel:
+    """The model with the weights that the experiment goes on from; raises ConfigError if they are other ones."""
+    if config.start is not None:
+        found = hashlib.sha256(config.start.read_bytes()).hexdigest()
+        if found != config.start_sha256:
+            raise ConfigError(f"start: {config.start} has sha256 {found}, expected {config.start_sha256}")
+        model.load_state_dict(torch.load(config.start, map_location="cpu", weights_only=True))
+    return model
 
 
 def _without(dataset: WindowsDataset, sources: Sequence[str]) -> WindowsDataset:

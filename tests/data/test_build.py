@@ -174,6 +174,18 @@ def test_our_own_texts_stand_on_the_side_that_they_were_made_for(config: BuildCo
     assert all(sides[str(one["source"]).removeprefix("weir_")][str(one["id"])] == one["split"] for one in own)
 
 
+def test_what_a_model_has_learned_already_does_not_validate_it(
+    dataset: Path, config: BuildConfig, tmp_path: Path
+) -> None:
+    other = config.model_copy(update={"seed": config.seed + 1})
+    learned = set(pq.read_table(dataset / "train.parquet")["text"].to_pylist())
+    for folder, known in (("afresh", None), ("going-on", dataset)):
+        build(other, tmp_path / folder, data_dir=SAMPLES, learned=known)
+        validation = set(pq.read_table(tmp_path / folder / "validation.parquet")["text"].to_pylist())
+        assert bool(validation & learned) == (known is None)
+    assert validation
+
+
 def test_nothing_planted_has_its_document_or_its_attack_on_the_other_side(config: BuildConfig, tmp_path: Path) -> None:
     words = [f"word{number}" for number in range(400)]
     documents = [
