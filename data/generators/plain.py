@@ -33,6 +33,7 @@ _NOTICE_SHARE: Final = 0.45  # of the planted sentences are announced, to assist
 _WRAPPED_SHARE: Final = 0.4
 _TOOL_SHARE: Final = 0.45  # of the documents are tool results of `tool_results.py`
 _TWIN_FORMS: Final = ([["people"], ["clean"], ["people", "clean"]], [60, 20, 20])
+_WRONG_SHARE: Final = 0.2  # of the planted tasks are scams, rumours, adverts or thieving code
 _TASK_TWINS: Final = ([["question"], ["clean"], ["alone"], ["question", "alone"]], [35, 15, 30, 20])
 _ESCAPES: Final[dict[str, Escape]] = {"json": json_string, "html": html_text, "line": one_line, "plain": plain}
 # what a hypothetical question or a persona without rules is asked for
@@ -140,7 +141,8 @@ def _ordered(grammar: Grammar, rng: random.Random) -> list[Made]:
 
 def _tasked(grammar: Grammar, rng: random.Random) -> list[Made]:
     """An unrelated task inside a document; harmless: a question about the document, no task, or the task as prompt."""
-    task = grammar.choose("pl_task_in", rng)
+    wrong = rng.random() < _WRONG_SHARE
+    task = grammar.choose("pl_task_wrong" if wrong else "pl_task_in", rng)
     document, wrap = _document(grammar, rng), _wrap(grammar, rng)
     clean = document.fill("")
     behind = rng.random() < 0.15  # the attack stands behind the document, where the question also stands
@@ -148,7 +150,7 @@ def _tasked(grammar: Grammar, rng: random.Random) -> list[Made]:
     made = [_read(document, wrap(poisoned), Kind.INJECTION, task.key, "task")]
     for form in rng.choices(*_TASK_TWINS)[0]:
         if form == "alone":
-            text = grammar.draw("pl_task_in", rng) if rng.random() < 0.5 else task.text
+            text = grammar.draw("pl_task_in", rng) if wrong or rng.random() < 0.5 else task.text
             text = f"{text} {grammar.draw('pl_task', rng)}" if rng.random() < 0.3 else text
             made.append(_chat(grammar, rng.getrandbits(32), text, Kind.BENIGN, group=task.key, form="task_alone"))
         elif form == "question":
