@@ -16,6 +16,7 @@ from data.generators import (
     multilingual,
     plain,
     roleplays,
+    scenarios,
     tool_results,
 )
 from data.generators.grammar import load_grammar
@@ -27,6 +28,7 @@ GENERATORS: Final[Mapping[str, Family]] = {
     "generated": compose.family,
     "direct": direct.family,
     "roleplays": roleplays.family,
+    "scenarios": scenarios.family,
     "tool_results": tool_results.family,
     "multilingual": multilingual.family,
     "harm_everyday": harm_everyday.family,
