@@ -115,7 +115,7 @@ def _post(grammar: Grammar, rng: random.Random) -> _Pair:
     lane = rng.randrange(lanes)
     bound: dict[str, str] = {}
     small = [grammar.draw("he_fill", rng, bound) for _ in range(rng.choices([0, 1, 2, 4, 7], [30, 25, 20, 15, 10])[0])]
-    more = rng.choices([0, 1, 2], [62, 26, 12])[0]
+    more = min(lanes - 1, rng.choices([0, 1, 2], [62, 26, 12])[0])
     joint = rng.choice([" ", " ", " ", "\n", "\n\n"])
     spot = rng.randint(0, len(small))
     halves = []
