@@ -25,7 +25,8 @@ def test_carrier_and_length_say_next_to_nothing_and_words_do_not_settle_it(examp
 
 
 @pytest.mark.parametrize(
-    "name", ["direct", "roleplays", "tool_results", "multilingual", "plain", "harm_personal", "harm_social"]
+    "name",
+    ["direct", "roleplays", "tool_results", "multilingual", "plain", "harm_personal", "harm_social", "harm_everyday"],
 )
 def test_length_gives_no_label_of_the_other_generators_away(name: str) -> None:
     figures = audit(list(generate(name, 21, 3000)))
