@@ -115,7 +115,9 @@ def remember_code(run: Path, commit: str, *, fresh: bool) -> None:
 
 def code_of(run: Path) -> dict[str, str]:
     """The commits that built the dataset and trained the `run`, as far as they were noted; several in their order."""
-    noted = {name: json.loads(path.read_text()) for name in ("dataset", "code") if (path := run / f"{name}.json").exists()}
+    noted = {
+        name: json.loads(path.read_text()) for name in ("dataset", "code") if (path := run / f"{name}.json").exists()
+    }
     return {
         "data": noted.get("dataset", {}).get("commit", UNKNOWN),
         "training": ", ".join(noted.get("code", {}).get("commits", [])) or UNKNOWN,

@@ -52,7 +52,7 @@ def tiny_dataset(folder: Path) -> Path:
             columns[f"target_{category}"] = truth.astype(np.float32)
         folder.mkdir(exist_ok=True)
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
-    (folder / "manifest.json").write_text(json.dumps({"content_hash": "0" * 64}))
+    (folder / "manifest.json").write_text(json.dumps({"content_hash": "0" * 64, "commit": "d" * 40}))
     return folder
 
 
