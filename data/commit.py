@@ -27,8 +27,8 @@ def code_commit(root: Path = ROOT) -> str:
 
 
 def short_commit(commit: str) -> str:
-    """Its first seven digits, with the mark of a changed tree."""
-    return commit[:7] + ("-dirty" if commit.endswith("-dirty") else "")
+    """Seven digits are enough; the mark of a changed tree stays. Of several, with commas between them, each."""
+    return ", ".join(each[:7] + ("-dirty" if each.endswith("-dirty") else "") for each in commit.split(", "))
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -10,7 +10,6 @@ import argparse
 import datetime as dt
 import hashlib
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,13 +22,14 @@ import torch
 from datasets import Dataset
 from tokenizers import Tokenizer
 
+from data.commit import code_commit
 from data.dataset import TARGETS
 from data.schema import CATEGORIES
 from models.bundle import load_bundle, write_bundle
 from models.classifier import Classifier, WindowOutputs
 from training.base import Base, load_base
 from training.calibrate import POINTS, Calibration, Floats, Scored, calibrate
-from training.checkpoint import remember_dataset
+from training.checkpoint import code_of, remember_dataset
 from training.config import TrainConfig
 from training.gates import check_parity
 from training.model import GuardModel
@@ -56,6 +56,7 @@ def export(run: Path, store: Path, *, version: str, created: str, commit: str) -
         export_fp32(model, fp32)
         quantise(fp32, int8)
         facts = _facts(config, base, data_hash, version=version, created=created, commit=commit)
+        facts["commits"] = code_of(run) | {"export": commit}
         draft = _write(Path(scratch) / "draft", facts, int8, base.tokenizer)
         scored = score_validation(draft, validation)
         calibration = calibrate(scored)
@@ -172,11 +173,6 @@ def _write(directory: Path, facts: Mapping[str, Any], graph: Path, tokenizer: To
     return write_bundle(directory, manifest_fields=facts, files=files)
 
 
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607 - git of the PATH
-    return found.stdout.strip() or "unknown"
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -186,7 +182,7 @@ def main() -> None:
     now = dt.datetime.now(dt.UTC)
     weights = hashlib.sha256((arguments.run / "weights.pt").read_bytes()).hexdigest()
     version = f"{now:%Y%m%d}-{weights[:8]}"
-    bundle = export(arguments.run, arguments.store, version=version, created=now.isoformat(), commit=_commit())
+    bundle = export(arguments.run, arguments.store, version=version, created=now.isoformat(), commit=code_commit())
     print(bundle)
     print(f"calibrated at {', '.join(POINTS)}; next: python -m training.evaluate --bundle {bundle} …", file=sys.stderr)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from data.commit import short_commit
 from models.bundle import MODEL_CARD, Bundle, BundleError, Manifest, load_bundle, write_bundle
 from models.legibility import LATIN
 from training.report import environment, percent
@@ -45,11 +46,12 @@ def render_card(
     """
     templates = environment()
     templates.filters["bracketed"] = _bracketed
+    templates.filters["short_commit"] = short_commit
     injection = report["pooled"].get("injection") if report else None
     head = report["headline"] if report else None
     int8 = facts["metrics"].get("parity", {}).get("int8")
     card = templates.get_template("model_card.md.j2").render(
-        facts={"scripts": [LATIN], **facts},
+        facts={"scripts": [LATIN], "commits": {}, **facts},
         report=report,
         dataset=dataset,
         languages=languages,

@@ -50,3 +50,4 @@ def test_a_copy_without_a_repository_is_unknown_unless_it_is_told(
 def test_a_short_commit_keeps_the_mark() -> None:
     assert short_commit("1234567890") == "1234567"
     assert short_commit("1234567890-dirty") == "1234567-dirty"
+    assert short_commit("1234567890, 0987654321-dirty") == "1234567, 0987654-dirty"
