@@ -59,7 +59,7 @@ LIMITS: Final[Mapping[str, ParityLimits]] = {
 class ParityReport:
     """What was compared and found, the worst category of each; `flips` by point, then category.
 
-    `auc_drop` is None where no labels were given or no category has both classes.
+    `auc_drop` is None where no labels were given.
     """
 
     texts: int
@@ -104,19 +104,23 @@ def check_parity(
     """Compare calibrated scores [n, 7] of the same texts; raises GateError if `candidate` is beyond `limits`.
 
     `thresholds` gives for each operating point seven numbers in the order of CATEGORIES. With `targets` [n, 7]
-    (1, 0, NaN unknown) the loss of AUC is checked too. Scores that are no numbers are refused as well: a gate
-    that cannot judge is shut.
+    (1, 0, NaN unknown) the loss of AUC is checked too. A gate that cannot judge is shut: it refuses scores and
+    thresholds that are no numbers, no operating point at all, and targets that lack a class of any category.
     """
     before, after = np.asarray(reference, dtype=np.float64), np.asarray(candidate, dtype=np.float64)
+    truth = None if targets is None else np.asarray(targets, dtype=np.float64)
     allowed = LIMITS[limits] if isinstance(limits, str) else limits
-    _check_comparable(before, after, thresholds)
-    report = _compare(before, after, thresholds, allowed, targets)
+    _check_scores(before, after)
+    _check_thresholds(thresholds)
+    if truth is not None:
+        _check_targets(truth, before)
+    report = _compare(before, after, thresholds, allowed, truth)
     if failures := report.failures():
         raise GateError(f"parity over {report.texts} texts: {'; '.join(failures)}")
     return report
 
 
-def _check_comparable(before: FloatArray, after: FloatArray, thresholds: Mapping[str, Sequence[float]]) -> None:
+def _check_scores(before: FloatArray, after: FloatArray) -> None:
     if before.shape != after.shape or before.ndim != 2 or before.shape[1] != len(CATEGORIES):
         raise GateError(f"scores of shapes {before.shape} and {after.shape}, both must be [texts, {len(CATEGORIES)}]")
     if len(before) == 0:
@@ -124,9 +128,26 @@ def _check_comparable(before: FloatArray, after: FloatArray, thresholds: Mapping
     for name, scores in (("reference", before), ("candidate", after)):
         if not np.isfinite(scores).all():
             raise GateError(f"{name}: {int((~np.isfinite(scores)).sum())} scores are not finite numbers")
+
+
+def _check_thresholds(thresholds: Mapping[str, Sequence[float]]) -> None:
+    if not thresholds:
+        raise GateError("no operating point, so no decision to compare")
     for point, values in thresholds.items():
         if len(values) != len(CATEGORIES):
             raise GateError(f"{point} has {len(values)} thresholds for {len(CATEGORIES)} categories")
+        if wrong := int((~np.isfinite(values)).sum()):
+            raise GateError(f"{point}: {wrong} thresholds are not finite numbers")
+
+
+def _check_targets(targets: FloatArray, scores: FloatArray) -> None:
+    if targets.shape != scores.shape:
+        raise GateError(f"targets of shape {targets.shape}, scores of {scores.shape}")
+    if wrong := int((~(np.isnan(targets) | (targets == 0) | (targets == 1))).sum()):
+        raise GateError(f"{wrong} targets are neither 0, 1 nor unknown")
+    both = (targets == 0).any(axis=0) & (targets == 1).any(axis=0)
+    if lacking := [category.value for category, has in zip(CATEGORIES, both, strict=True) if not has]:
+        raise GateError(f"no loss of AUC can be measured for {', '.join(lacking)}: their targets lack a class")
 
 
 def _compare(
@@ -134,7 +155,7 @@ def _compare(
     after: FloatArray,
     thresholds: Mapping[str, Sequence[float]],
     limits: ParityLimits,
-    targets: npt.ArrayLike | None,
+    targets: FloatArray | None,
 ) -> ParityReport:
     difference = np.abs(before - after)
     flips = {
@@ -147,21 +168,20 @@ def _compare(
         mean_difference=float(difference.mean(axis=0).max()),
         worst_category=CATEGORIES[int(difference.max(axis=0).argmax())].value,
         flips=flips,
-        auc_drop=None if targets is None else _auc_drop(before, after, np.asarray(targets, dtype=np.float64)),
+        auc_drop=None if targets is None else _auc_drop(before, after, targets),
         limits=limits,
     )
 
 
-def _auc_drop(before: FloatArray, after: FloatArray, targets: FloatArray) -> float | None:
-    """The largest loss over the categories that have both classes; a gain counts as a negative loss."""
+def _auc_drop(before: FloatArray, after: FloatArray, targets: FloatArray) -> float:
+    """The largest loss over the categories; a gain counts as a negative loss."""
     drops = []
     for column in range(before.shape[1]):
         known = ~np.isnan(targets[:, column])
         positive = targets[known, column] == 1
-        if positive.any() and not positive.all():
-            was, now = (float(area_under_roc(draw_curve(s[known, column], positive))) for s in (before, after))
-            drops.append(was - now)
-    return max(drops, default=None)
+        was, now = (float(area_under_roc(draw_curve(s[known, column], positive))) for s in (before, after))
+        drops.append(was - now)
+    return max(drops)
 
 
 def _by_category(shares: FloatArray) -> dict[str, float]:
