@@ -108,7 +108,7 @@ def _runs(found: Iterable[re.Match[str]], gain: Callable[[str], int]) -> Iterato
 _LEET: Final = str.maketrans("0345789@$|!+", "oeastbgasiit")
 _LEET_WORD: Final = re.compile(r"[A-Za-z0-9@$|!+]+")
 _SIGNS: Final = frozenset("01345789@$|!+")
-_ORDINAL: Final = re.compile(r"[0-9]+(?:st|nd|rd|th)")
+_ORDINAL: Final = re.compile(r"[0-9]{1,9}(?:st|nd|rd|th)")
 _ONE_AS_L: Final = re.compile(r"1(?=1|[ey]|$)|(?<=1)1")
 _MOST_ONES: Final = 4
 

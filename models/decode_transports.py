@@ -124,7 +124,10 @@ def _left(text: str, start: int, floor: int, stops: str) -> int:
     return start
 
 
-_ESCAPE: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2}))")
+# Every run of backslashes is looked at from its first one only.
+_ESCAPE: Final = re.compile(
+    r"(?<!\\)\\++(?:u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2}))"
+)
 _ENTITY: Final = re.compile(r"&(?:amp;){0,3}#(?:[0-9]{1,8}|[xX][0-9a-fA-F]{1,8});?")
 _ANY_ENTITY: Final = re.compile(r"&(?:amp;){0,3}(?:#(?:[0-9]{1,8}|[xX][0-9a-fA-F]{1,8});?|[A-Za-z]{2,8};)")
 
