@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from models.decode_ciphers import backwards, leetspeak, marks, rot13, spaced
+from models.decode_ciphers import backwards, leetspeak, marks, rot13
+from models.decode_spacing import spaced
 from models.decode_text import is_prose, readable
 from models.decode_transports import Segment, base64_text, entities, escapes, percent, spelt_bytes
 
