@@ -17,8 +17,6 @@ from models.normalize import View
 # WordPiece turns a word of more than 100 characters, or one with a single unknown character, into one [UNK], which
 # would hide the word from the model. So words are cut where Latin letters meet anything else, and every 64 characters.
 _PIECES: Final = r"[\p{Latin}\p{N}\p{M}]{1,64}|[^\p{Latin}\p{N}\p{M}\s]{1,64}"
-# Tokenizer.encode holds the interpreter lock and encode_batch does not, at the price of a thread switch.
-_LONG: Final = 1_000
 
 
 class TokenizerError(Exception):
@@ -67,7 +65,8 @@ class Windower:
         A text without tokens has one window of just the special tokens. In a view with `differences`, windows that
         hold none of them are left out: the main view has shown them already.
         """
-        encoding = self._encode(view.text)
+        # Tokenizer.encode would hold the interpreter lock, for which the threads that run the model wait.
+        encoding = self.tokenizer.encode_batch([view.text], add_special_tokens=False)[0]
         ids = np.asarray(encoding.ids, dtype=np.int64)
         windows = []
         for start, end in self.bounds(len(ids)):
@@ -84,11 +83,6 @@ class Windower:
             return [(0, tokens)]
         starts = list(range(0, tokens - room, self.stride))
         return [(start, start + room) for start in [*starts, tokens - room]]
-
-    def _encode(self, text: str) -> Encoding:
-        if len(text) < _LONG:
-            return self.tokenizer.encode(text, add_special_tokens=False)
-        return self.tokenizer.encode_batch([text], add_special_tokens=False)[0]
 
 
 def load_tokenizer(definition: bytes) -> Tokenizer:

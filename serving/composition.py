@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import secrets
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +13,7 @@ from typing import Final
 
 from models.bundle import Bundle
 from models.classifier import Classifier
+from models.memory import keep_freed_memory
 from serving import logs
 from serving.event_log import EventLog
 from serving.gateway import Gateway
@@ -32,11 +33,12 @@ from serving.status import PROGRAM_VERSION
 log = logging.getLogger("weir.service")
 
 MAX_BATCH_TOKENS: Final = 16_384
+KEPT_BYTES: Final = 256 * 1024 * 1024
 
 
 def new_id(kind: str) -> str:
     """A fresh id such as `evt_…`: sorts by time, and 80 random bits tell apart what the same millisecond made."""
-    return f"{kind}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+    return f"{kind}_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 @asynccontextmanager
@@ -148,6 +150,7 @@ def _max_batch_tokens(settings: Settings) -> int:
 
 def _settle_memory() -> None:
     """Take what lives as long as the process out of the garbage collector's sight; measured: p99 70 ms -> 3 ms."""
+    keep_freed_memory(KEPT_BYTES)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from data.commit import code_commit
 from data.schema import CATEGORIES
+from models.memory import keep_freed_memory
 from training.base import load_base
 from training.checkpoint import (
     AveragedWeights,
@@ -44,6 +45,7 @@ from training.validation import validate
 from training.windows_dataset import Batch, WindowsDataset, collate, load_windows, of_sources, plan_steps
 
 LOG_EVERY = 20
+KEPT_BYTES = 2**31 - 1  # measured: training runs at twice the speed on a virtual machine
 
 
 class Trainer:
@@ -264,6 +266,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         config = load_config(arguments.config)
+        keep_freed_memory(KEPT_BYTES, large_too=True)
         print(train(config, arguments.runs / config.name, cpu=arguments.cpu))
     except (ConfigError, ConfigChangedError, DatasetChangedError) as error:
         print(f"train: {error}", file=sys.stderr)
