@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from data.schema import CATEGORIES, Category
 from training.metrics.curves import FloatArray
-from training.rows import read_rows, sample_rows
-from training.targets import row_targets
+from training.rows import read_rows, sample_rows, targets_of
 
 _INJECTION = CATEGORIES.index(Category.INJECTION)
 
@@ -30,13 +29,12 @@ def draw_sample(paths: Sequence[Path], limit: int | None, seed: int) -> Sample:
     """At most `limit` rows of each set and kind, and of these the ones that say something about injection.
 
     The choice is that of `training.evaluate --limit`; plain harmful requests fall out with their targets.
-    Raises RowsError if there is nothing to read.
+    Raises RowsError if there is nothing to read, or labels that cannot be used.
     """
     rows = read_rows(paths)
     if limit is not None:
         rows = rows.select(sample_rows(list(rows["source"]), list(rows["kind"]), limit, seed))
-    fields = zip(rows["source"], rows["kind"], rows["harm_categories"], rows["labels"], strict=True)
-    targets = np.array([row_targets(*row)[_INJECTION] for row in fields], dtype=np.float64)
+    targets = targets_of(rows)[:, _INJECTION]
     texts = list(rows["text"])
     kept = [row for row, text in enumerate(texts) if text is not None and not np.isnan(targets[row])]
     source = np.array(list(rows["source"]), dtype=np.str_)
