@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from models.decode_ciphers import backwards, leetspeak, marks, rot13
-from models.decode_spacing import spaced
+from models.decode_spacing import interleaved, spaced
 from models.decode_text import is_prose, readable
 from models.decode_transports import Segment, base64_text, entities, escapes, percent, spelt_bytes
 
@@ -21,7 +21,9 @@ __all__ = ["DEPTH", "Segment", "decode", "may_be_encoded"]
 DEPTH: Final = 3
 
 # Signs within words; runs of short pieces, such as spaced letters and bytes.
-_SHORT_PIECES: Final = re.compile(r"[0-9@$|!+][A-Za-z]|(?:[^0-9A-Za-z]{1,6}[0-9A-Za-z]{1,3}(?![0-9A-Za-z])){5}")
+_SHORT_PIECES: Final = re.compile(
+    r"[0-9@$|!+][A-Za-z]|(?<=[0-9A-Za-z])(?:[^0-9A-Za-z]{1,12}[0-9A-Za-z]{1,3}(?![0-9A-Za-z])){5}"
+)
 _GROUPS: Final = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{4,15}[ ,:\n-]{1,2}[0-9A-Fa-f]{4,15}(?![0-9A-Za-z])")
 _UNBROKEN: Final = 16
 
@@ -47,7 +49,7 @@ def decode(text: str, clean: Callable[[str], str], *, depth: int = DEPTH) -> lis
     segments: list[Segment] = []
     for found in _transports(text):
         segments += _accept(found, taken, lambda segment: _opened(segment, clean, depth))
-    for cipher in (spaced, leetspeak, rot13, backwards):
+    for cipher in (spaced, interleaved, leetspeak, rot13, backwards):
         segments += _accept(cipher(text), taken, lambda segment: _opened(segment, clean, depth, certain=True))
     return sorted(segments, key=lambda segment: segment.start)
 

@@ -13,9 +13,17 @@ from models.decode_ciphers import LEET, ONES, alike, known, plain
 from models.decode_transports import Segment
 from models.decode_words import words
 
-_SPACED: Final = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]{1,6}[^\W_]){5,}(?![^\W_])")
-_JOINT: Final = re.compile(r"[\W_]+")
+# Whatever stands between them is a joint: spaces, signs, emoji, letters of other scripts.
+_SPACED: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9](?:[^A-Za-z0-9]{1,12}[A-Za-z0-9]){5,}(?![A-Za-z0-9])")
+_JOINT: Final = re.compile(r"[^A-Za-z0-9]+")
+# A letter or digit as the joint, the same one throughout: i1g1n1o1r1e a1l1l.
+_INTERLEAVED: Final = re.compile(
+    r"(?<![A-Za-z0-9])[A-Za-z](?P<joint>[A-Za-z0-9])(?:[A-Za-z](?:(?P=joint)|[^A-Za-z0-9]{1,3})){3,}[A-Za-z]"
+    r"(?![A-Za-z0-9])"
+)
+_PIECE: Final = re.compile(r"[A-Za-z0-9]+")
 _LEAST_UNDERSTOOD: Final = 5
+_LEAST_INTERLEAVED: Final = 4  # "int, int, int" is no "it it it"
 _LONGEST_WORD: Final = 14
 _LONGEST_RUN: Final = 4_000
 
@@ -25,24 +33,36 @@ def spaced(text: str) -> Iterator[Segment]:
     for match in _SPACED.finditer(text):
         for start in range(match.start(), match.end(), _LONGEST_RUN):
             code = text[start : min(match.end(), start + _LONGEST_RUN)]
-            if code.isascii() and (spelt := _joined(code)):
+            if spelt := _joined(code):
                 yield Segment(start, start + len(code), spelt, "spacing")
+
+
+def interleaved(text: str) -> Iterator[Segment]:
+    """Words with the same letter or digit after every letter of theirs."""
+    for match in _INTERLEAVED.finditer(text):
+        parts = [piece[::2] for piece in _PIECE.findall(match.group())]
+        if max(map(len, parts)) >= _LEAST_INTERLEAVED and (spelt := _spelt(parts)):
+            yield Segment(*match.span(), spelt, "spacing")
 
 
 def _joined(code: str) -> str:
     """The words that spaced-out letters spell; empty if too few of them are words."""
-    letters, first = _JOINT.sub("", code), not code[0].isalnum()
+    letters, first = _JOINT.sub("", code), _JOINT.match(code) is not None
     joints = _JOINT.findall(code)[first : first + len(letters) - 1]
-    if not joints or not letters.isascii():
+    if not joints:
         return ""
     joint = max(sorted(Counter(joints).items()), key=lambda item: item[1])[0]
     cuts = [i + 1 for i, other in enumerate(joints) if other != joint]
-    parts = [letters[low:high] for low, high in itertools.pairwise([0, *cuts, len(letters)])]
+    return _spelt([letters[low:high] for low, high in itertools.pairwise([0, *cuts, len(letters)])])
+
+
+def _spelt(parts: Sequence[str]) -> str:
+    """The words that runs of letters are; empty if too few of them are words."""
     # Where gaps show the words, an unknown one stays whole.
     spelt = [word for part in parts for word in ([plain(part)] if _is_whole(part, parts) else _cut(part))]
     understood = sum(len(word) for word in spelt if len(word) > 1 and word.lower() in words())
     needed = 0.6 if len(parts) < 3 else 0.25
-    return " ".join(spelt) if understood >= max(_LEAST_UNDERSTOOD, len(letters) * needed) else ""
+    return " ".join(spelt) if understood >= max(_LEAST_UNDERSTOOD, sum(map(len, parts)) * needed) else ""
 
 
 def _is_whole(part: str, parts: Sequence[str]) -> bool:
