@@ -25,6 +25,8 @@ FULL_SAY = 50  # rows
 # the promised share.
 WORST_SOURCE = 3
 MEASURABLE = 100  # rows, and at least so many that three of them may be false alarms
+PENALTY_SHARE = 0.01
+_OURS = "weir_"  # what the names of our own generators begin with
 
 
 class CalibrationError(Exception):
@@ -63,7 +65,7 @@ def calibrate(scored: Scored) -> Calibration:
     benign = np.asarray((scored.targets == 0).all(axis=1))
     if not benign.any():
         raise CalibrationError("no validation row is benign in every category")
-    sources = np.asarray(scored.sources)[benign]
+    sources = np.array([_author(source) for source in scored.sources])[benign]
     temperatures: dict[Category, float] = {}
     biases: dict[Category, float] = {}
     penalties: dict[Category, float] = {}
@@ -125,6 +127,11 @@ def operating_point(benign_scores: Floats, sources: npt.NDArray[np.str_], share:
     return max(thresholds)
 
 
+def _author(source: str) -> str:
+    """The source, but one for all our generators: a dozen grammars of one author are no dozen kinds of traffic."""
+    return _OURS if source.startswith(_OURS) else source
+
+
 def source_weights(sources: Sequence[str]) -> Floats:
     """Row weights [N] that sum to 1 and give every source the same say, whatever its size.
 
@@ -147,15 +154,17 @@ def platt(logits: Floats, truth: Floats, category: Category) -> tuple[float, flo
 def window_penalty(benign_logits: Floats, windows: npt.NDArray[np.int64]) -> float:
     """How much to take off per ln(windows), so that long benign texts are no likelier to be flagged.
 
-    The maximum of n scores grows about like ln(n) when the scores have an exponential tail. The slope is read
-    off the tails of one-window texts and of longer ones; the 95th percentile, because the longer ones are few.
-    Never negative.
+    The least that keeps texts of three windows and more within PENALTY_SHARE at the logit that one-window texts reach
+    in PENALTY_SHARE. It is fitted there, where a threshold stands, and not lower down, where long texts differ from
+    short ones without coming near a flag: each unit of it hides attacks in long documents. Never negative; 0 if there
+    are too few long texts to tell.
     """
     short, long = windows == 1, windows >= 3
-    if long.sum() < 50 or short.sum() < 50:
+    if long.sum() < MEASURABLE or short.sum() < MEASURABLE:
         return 0.0
-    short_top, long_top = (float(np.quantile(benign_logits[rows], 0.95)) for rows in (short, long))
-    return max(0.0, (long_top - short_top) / float(np.log(windows[long]).mean()))
+    threshold = float(np.quantile(benign_logits[short], 1 - PENALTY_SHARE, method="higher"))
+    needed = np.sort((benign_logits[long] - threshold) / np.log(windows[long]))[::-1]
+    return max(0.0, float(needed[int(PENALTY_SHARE * len(needed))]))
 
 
 def threshold_at(negative_scores: Floats, weights: Floats, share: float) -> float:

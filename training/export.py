@@ -24,14 +24,16 @@ from tokenizers import Tokenizer
 
 from data.commit import code_commit
 from data.dataset import TARGETS
-from data.schema import CATEGORIES
+from data.schema import CATEGORIES, Category
+from models.aggregate import probability
 from models.bundle import load_bundle, write_bundle
 from models.classifier import Classifier, WindowOutputs
 from training.base import Base, load_base
 from training.calibrate import POINTS, Calibration, Floats, Scored, calibrate
 from training.checkpoint import code_of, remember_dataset
 from training.config import TrainConfig
-from training.gates import check_parity
+from training.evaluate import SERVED_POINT
+from training.gates import check_long_attacks, check_parity
 from training.model import GuardModel
 from training.model_card import render_card
 from training.onnx_graph import export_fp32, quantise
@@ -70,7 +72,8 @@ def export(run: Path, store: Path, *, version: str, created: str, commit: str) -
             validation=validation,
         )
         facts |= _numbers(calibration)
-        facts["metrics"] = {"parity": parity, "validation_rows": len(validation)}
+        recalls = _recall_by_length(scored, calibration)
+        facts["metrics"] = {"parity": parity, "validation_rows": len(validation), "recall_by_length": recalls}
         return _write(store / version, facts, int8, base.tokenizer)
 
 
@@ -86,6 +89,24 @@ def score_validation(bundle: Path, validation: Dataset, threads: int = 2) -> Sco
         _targets(validation),
         [str(source) for source in validation["source"][:]],
     )
+
+
+def _recall_by_length(scored: Scored, calibration: Calibration) -> dict[str, float]:
+    """Of long and of short injections at the point that is served; raises GateError if length hides them."""
+    injection = Category.INJECTION
+    column = CATEGORIES.index(injection)
+    scores = [
+        probability(
+            logit,
+            count,
+            penalty=calibration.window_penalties[injection],
+            temperature=calibration.temperatures[injection],
+            bias=calibration.biases[injection],
+        )
+        for logit, count in zip(scored.logits[:, column].tolist(), scored.windows.tolist(), strict=True)
+    ]
+    threshold = calibration.operating_points[SERVED_POINT][injection]
+    return check_long_attacks(scores, scored.windows, scored.targets[:, column], threshold)
 
 
 def _targets(validation: Dataset) -> Floats:

@@ -21,6 +21,11 @@ class GateError(Exception):
     """A model is refused; the message names every figure beyond its limit, with both numbers."""
 
 
+LONG: Final = 4  # windows, about 640 tokens
+LONG_ROWS: Final = 20
+LONG_LEAST: Final = 0.6
+
+
 @dataclass(frozen=True)
 class ParityLimits:
     """The most that a candidate may differ from its reference, in calibrated scores (0..1).
@@ -118,6 +123,26 @@ def check_parity(
     if failures := report.failures():
         raise GateError(f"parity over {report.texts} texts: {'; '.join(failures)}")
     return report
+
+
+def check_long_attacks(
+    scores: npt.ArrayLike, windows: npt.ArrayLike, targets: npt.ArrayLike, threshold: float
+) -> dict[str, float]:
+    """Recall of attacks of LONG windows and more, and of shorter ones, at one threshold; by one category.
+
+    `scores` and `targets` (1, 0, NaN unknown) are [n], `windows` [n]. Raises GateError if length hides attacks: if less
+    than LONG_LEAST of the share of the short ones is found of the long ones. Too few of them decide nothing.
+    """
+    found, long = np.asarray(scores) >= threshold, np.asarray(windows) >= LONG
+    attacks = np.asarray(targets) == 1
+    recalls = {
+        name: float(found[attacks & rows].mean())
+        for name, rows in (("short", ~long), ("long", long))
+        if (attacks & rows).sum() >= LONG_ROWS
+    }
+    if recalls.get("long", 1.0) < LONG_LEAST * recalls.get("short", 0.0):
+        raise GateError(f"{recalls['long']:.3f} of long attacks are found, {recalls['short']:.3f} of short ones")
+    return recalls
 
 
 def _check_scores(before: FloatArray, after: FloatArray) -> None:

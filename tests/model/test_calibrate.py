@@ -1,5 +1,7 @@
 """Thresholds keep the promised false-positive rate, and a score is a probability."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -112,11 +114,32 @@ def test_long_benign_texts_are_no_likelier_to_be_flagged_after_the_penalty() -> 
     assert (adjusted[windows == 16] >= threshold).mean() < 0.02
 
 
+def test_long_texts_that_differ_far_below_any_threshold_cost_nothing() -> None:
+    rng = np.random.default_rng(0)
+    windows = rng.choice([1, 8], size=20_000)
+    logits = np.where(windows == 1, rng.normal(-6, 3, 20_000), rng.normal(-3, 0.5, 20_000))
+    assert np.quantile(logits[windows == 8], 0.8) > np.quantile(logits[windows == 1], 0.8)
+    assert window_penalty(logits, windows) == 0.0
+
+
+def test_all_our_generators_have_the_say_of_one_source() -> None:
+    rows = scored(60_000)
+    rows.targets[:], ours = 0, np.arange(60_000) % 3 > 0
+    rows.targets[::5] = 1
+    rows.logits[::5] += 12
+    rows.logits[ours] += 4
+    named = [f"weir_{row % 9}" if own else f"corpus_{row % 2}" for row, own in enumerate(ours)]
+    fitted = calibrate(replace(rows, sources=named))
+    scores = 1 / (1 + np.exp(-(rows.logits[:, 0] / fitted.temperatures[CATEGORIES[0]] + fitted.biases[CATEGORIES[0]])))
+    flagged = scores[(rows.targets[:, 0] == 0) & ours] >= fitted.operating_points["fpr_5%"][CATEGORIES[0]]
+    assert flagged.mean() == pytest.approx(0.15, abs=0.01)  # a third of the say, and no corpus comes near
+
+
 def test_the_penalty_is_never_more_than_chance_explains() -> None:
     rows = scored(6000)
     rows.windows[:600] = 8
     rows.targets[:600] = 0
-    rows.logits[:600] += 3  # long texts that are hard, all of them
+    rows.logits[:600] += 12  # long texts that are hard, all of them
     fitted = calibrate(rows)
     for column, category in enumerate(CATEGORIES):
         chance, _ = platt(rows.logits[600:, column], rows.targets[600:, column], category)

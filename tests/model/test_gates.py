@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data.schema import CATEGORIES
-from training.gates import LIMITS, GateError, ParityLimits, check_parity
+from training.gates import LIMITS, GateError, ParityLimits, check_long_attacks, check_parity
 
 LENIENT = ParityLimits(max_difference=1, mean_difference=1, flips=1, auc_drop=1)
 POINTS = {"fpr_1%": [0.5] * 7, "fpr_5%": [0.3] * 7}
@@ -134,3 +134,13 @@ def test_labels_that_cannot_rank_a_head_are_refused_by_its_name(only: float) -> 
 def test_targets_that_are_none_are_refused(targets: np.ndarray, complaint: str) -> None:
     with pytest.raises(GateError, match=complaint):
         check_parity(scores(), scores(), POINTS, LENIENT, targets)
+
+
+def test_a_bundle_that_length_hides_attacks_from_is_refused() -> None:
+    """The second model found none of 42 validation attacks of four windows and more, and no figure said so."""
+    windows = np.repeat([1, 6], 40)
+    found = np.where(windows == 1, 0.99, 0.5)
+    with pytest.raises(GateError, match=r"0\.000 of long attacks"):
+        check_long_attacks(found, windows, np.ones(80), 0.9)
+    assert check_long_attacks(np.full(80, 0.99), windows, np.ones(80), 0.9) == {"short": 1.0, "long": 1.0}
+    assert check_long_attacks(found[:50], windows[:50], np.ones(50), 0.9) == {"short": 1.0}
