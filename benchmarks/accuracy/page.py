@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from data.commit import short_commit
 from training.benchmarks import ATTACK_SETS, TABLE_LIMIT, TABLE_SEED
 
 BEGIN, END = "<!-- made by make bench-accuracy: begin -->", "<!-- made by make bench-accuracy: end -->"
@@ -13,6 +14,7 @@ _LENGTHS_NOTE = (
     "Attacks caught / harmless texts flagged at the same threshold of 1 %; here each text weighs the same, and the mix "
     "of sets changes from line to line. Tokens are those of our tokenizer, for all."
 )
+_SHIPPED_NOTE = "Out of the box, each guard by its own decision:"
 Json = Mapping[str, Any]
 
 
@@ -40,7 +42,9 @@ def made_part(figures: Json) -> str:
             _by_set(measured, figures["benign_sources"], lambda pooled: pooled["served"]["fpr_by_source"]),
             "### By length",
             _LENGTHS_NOTE,
-            _by_length(measured),
+            _by_length(measured, "pooled_1%"),
+            _SHIPPED_NOTE,
+            _by_length(measured, "served"),
             "![What length does](accuracy/lengths.svg)",
         ]
     parts += ["### The guards", _notes(figures["guards"])]
@@ -61,8 +65,9 @@ def _recall(guard: Json, rate: str = "1%") -> Json:
 def _lead(figures: Json) -> str:
     limit, seed = figures["limit"], figures["seed"]
     drawn = f"at most {limit} rows of each set and kind, seed {seed}" if limit else "all rows"
+    code, data = short_commit(figures["commit"]), figures["data_hash"][:12]
     lead = (
-        f"Bundle `{figures['bundle']}` (commit `{figures['commit'][:7]}`, data `{figures['data_hash'][:12]}`); "
+        f"Bundle `{figures['bundle']}` (commit `{code}`, data `{data}`); "
         f"{figures['texts']:,} texts ({drawn}): {figures['attacks']:,} attacks of {len(figures['attack_sets'])} sets, "
         f"{figures['harmless']:,} harmless texts of {len(figures['benign_sources'])} sources. "
         f"In brackets 95 % bootstrap intervals, {figures['replicates']:,} replicates."
@@ -101,12 +106,13 @@ def _by_set(measured: Sequence[Json], sets: Sequence[str], rates: Any) -> str:
     return _table(["set", "texts", *(guard["title"] for guard in measured)], rows)
 
 
-def _by_length(measured: Sequence[Json]) -> str:
+def _by_length(measured: Sequence[Json], at: str) -> str:
+    """Caught / flagged in each bucket of length, `at` the threshold of 1 % or as the guards are served."""
     rows = []
     for buckets in zip(*(guard["lengths"] for guard in measured), strict=True):
-        counts = [buckets[0]["pooled_1%"][key] for key in ("recall", "fpr")]
+        counts = [buckets[0][at][key] for key in ("recall", "fpr")]
         texts = " / ".join(str(count["of"] if count else 0) for count in counts)
-        rows.append([buckets[0]["tokens"], texts, *(_both(bucket["pooled_1%"]) for bucket in buckets)])
+        rows.append([buckets[0]["tokens"], texts, *(_both(bucket[at]) for bucket in buckets)])
     return _table(["tokens", "attacks / harmless", *(guard["title"] for guard in measured)], rows)
 
 

@@ -102,6 +102,25 @@ def test_the_page_gives_figures_with_intervals(figures: Figures) -> None:
     assert ours.endswith("| 0.0 % |")
 
 
+def test_length_is_shown_at_one_percent_and_as_shipped(figures: Figures) -> None:
+    by_length = fill_page(PAGE, figures).split("### By length")[1].split("### The guards")[0]
+    # text n has 10 n tokens, so that this line holds the texts 4 to 6, of which ours catches the first
+    none = "\N{EN DASH}"
+    rows = [line for line in by_length.splitlines() if line.startswith("| 33-64 |")]
+    assert rows == [f"| 33-64 | 3 / 0 | 33.3 % / {none} | 100.0 % / {none} | 100.0 % / {none} |"] * 2
+    changed = json.loads(json.dumps(figures))
+    for bucket in changed["guards"][0]["lengths"]:
+        bucket["served"]["recall"] = bucket["served"]["fpr"] = {"value": 0.125, "of": 8}
+    other = fill_page(PAGE, changed).split("### By length")[1]
+    assert other.count("| 12.5 % / 12.5 % |") == len(changed["guards"][0]["lengths"])
+    assert rows[0] in other.split("Out of the box")[0]
+
+
+def test_the_page_says_where_the_code_was_changed(figures: Figures) -> None:
+    assert "(commit `ccccccc`, data" in fill_page(PAGE, figures)
+    assert "(commit `ccccccc-dirty`, data" in fill_page(PAGE, figures | {"commit": "c" * 40 + "-dirty"})
+
+
 def test_another_sample_and_other_sets_are_said_to_be_so(figures: Figures) -> None:
     assert "Not the sample of 150 rows" in fill_page(PAGE, figures | {"limit": 10})
     assert "Not the sample" not in fill_page(PAGE, figures)
