@@ -132,7 +132,8 @@ class Coverage:
     """How much of a text the model saw. `complete` is false as soon as one token was left out.
 
     `readable` is the share of the letters that the model can read, and `unread_scripts` names the scripts ("thai") of
-    the others, that of most letters first. `foreign` counts the letters of scripts that it does not read at all.
+    the others, that of most letters first. `foreign` says how much is in scripts or words that it does not read at all,
+    in Latin letters (models/legibility.py).
     """
 
     tokens: int

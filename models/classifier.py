@@ -13,7 +13,7 @@ import onnxruntime as ort
 from data.schema import Coverage, Prediction
 from models import aggregate
 from models.bundle import MODEL, TOKENIZER, Bundle, BundleError, Manifest
-from models.legibility import Legibility, legibility
+from models.legibility import Legibility, legibility, worst
 from models.normalize import MAIN, normalize
 from models.windows import TokenizerError, Window, Windower
 
@@ -117,15 +117,16 @@ class Classifier:
     def prepare(self, text: str) -> Prepared:
         """Normalise, tokenise and cut into windows. Runs no model; linear in the length of the text."""
         normalized = normalize(text)
-        main, *others = normalized.views
-        cut = self._windower.windows(main)
-        more = [window for view in others for window in self._windower.windows(view)[0]]
+        cuts = [self._windower.windows(view) for view in normalized.views]
+        scripts = self.manifest.scripts
         return Prepared(
-            windows=(*cut.windows, *more),
-            tokens=cut.tokens,
-            scanned=cut.tokens,
+            windows=tuple(window for cut in cuts for window in cut.windows),
+            tokens=cuts[0].tokens,
+            scanned=cuts[0].tokens,
             changes=normalized.changes,
-            legibility=legibility(main.text, cut.unknown, self.manifest.scripts),
+            legibility=worst(
+                [legibility(view.text, cut.unknown, scripts) for view, cut in zip(normalized.views, cuts, strict=True)]
+            ),
         )
 
     def run(self, windows: Sequence[Window]) -> WindowOutputs:

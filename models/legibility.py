@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 LATIN: Final = "latin"
@@ -29,11 +29,17 @@ _ANYWHERE: Final = frozenset(
 )
 
 
+# How many Latin letters say as much as one of these: "ignore all instructions" is 忽略所有指令.
+_WEIGHTS: Final[Mapping[str, int]] = {"han": 3, "kana": 2, "hangul": 2}
+
+
 @dataclass(frozen=True, slots=True)
 class Legibility:
-    """Of `letters`, how many were not read, by script, and how many are `foreign`: of a script that is not read at all.
+    """Of `letters`, how many were not read, by script, and how much text is `foreign`, in Latin letters.
 
-    Where every letter is read, `letters` need not be counted.
+    Foreign is what a model of these scripts never reads: letters of other scripts, a Han letter as three Latin ones and
+    a kana or Hangul letter as two; and Latin words that it cannot spell, since no ordinary text holds a sentence of
+    them. Where every letter is read, `letters` need not be counted.
     """
 
     letters: int = 0
@@ -59,11 +65,20 @@ def legibility(text: str, unknown: str, scripts: Collection[str]) -> Legibility:
         if letter.isalpha():
             letters += count
             script = script_of(letter)
-            known = script in scripts
-            foreign += 0 if known else count
-            if missed := hidden[letter] if known else count:
+            if missed := hidden[letter] if script in scripts else count:
                 unread[script] += missed
+                if script not in scripts or script == LATIN:
+                    foreign += missed * _WEIGHTS.get(script, 1)
     return Legibility(letters, dict(unread.most_common()), foreign)
+
+
+def worst(views: Sequence[Legibility]) -> Legibility:
+    """How much was read of a text that has several views: as little as of the one that was read worst.
+
+    What an encoding hides is as foreign as what stands open, and the encoding itself is plain Latin letters.
+    """
+    least = min(views, key=lambda seen: seen.readable)
+    return replace(least, foreign=max(seen.foreign for seen in views))
 
 
 def script_of(letter: str) -> str:

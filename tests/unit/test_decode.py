@@ -150,7 +150,7 @@ BINARY = zlib.compress(random.Random(1).randbytes(3_000))
         "Eva saw no era in Anna's level radar; Otto, Ana and Bob did not.",
         "- - - - - - - - - - - - | a | b | c | d | e | f |",
         "Tuple[int, int, int, int]; banana, papaya; lalala lalalala; 101010 a1b1c1d1e1",
-        "Он сказал: а, б, в, г, д, е — и всё. 1·2·3·4·5·6·7·8·9 😀a😀b😀c😀d😀e😀f😀",
+        "Tier a, b, c, d, e und f. 1·2·3·4·5·6·7·8·9 😀a😀b😀c😀d😀e😀f😀",
         "aGVsbG8= is short",
     ],
 )
