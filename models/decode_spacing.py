@@ -18,9 +18,13 @@ _SPACED: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9](?:[^A-Za-z0-9]{1,12}[A
 _JOINT: Final = re.compile(r"[^A-Za-z0-9]+")
 # A letter or digit as the joint, the same one throughout: i1g1n1o1r1e a1l1l.
 _INTERLEAVED: Final = re.compile(
-    r"(?<![A-Za-z0-9])[A-Za-z](?P<joint>[A-Za-z0-9])(?:[A-Za-z](?:(?P=joint)|[^A-Za-z0-9]{1,3})){3,}[A-Za-z]"
+    r"(?<![A-Za-z0-9])[A-Za-z](?P<joint>[A-Za-z0-9])(?:[A-Za-z](?:(?P=joint)(?:[^A-Za-z0-9]{1,3})?|[^A-Za-z0-9]{1,3})){3,}[A-Za-z](?P=joint)?"
     r"(?![A-Za-z0-9])"
 )
+_REGIONAL: Final = re.compile(
+    "[\U0001f1e6-\U0001f1ff](?:[^A-Za-z0-9\U0001f1e6-\U0001f1ff]{0,4}[\U0001f1e6-\U0001f1ff]){4,}"
+)
+_INDICATORS: Final = {0x1F1E6 + place: chr(ord("a") + place) for place in range(26)}
 _PIECE: Final = re.compile(r"[A-Za-z0-9]+")
 _LEAST_UNDERSTOOD: Final = 5
 _LEAST_INTERLEAVED: Final = 4  # "int, int, int" is no "it it it"
@@ -43,6 +47,16 @@ def interleaved(text: str) -> Iterator[Segment]:
         parts = [piece[::2] for piece in _PIECE.findall(match.group())]
         if max(map(len, parts)) >= _LEAST_INTERLEAVED and (spelt := _spelt(parts)):
             yield Segment(*match.span(), spelt, "spacing")
+
+
+def regional(text: str) -> Iterator[Segment]:
+    """Words in regional indicators, which show as letters in boxes; a row of flags spells no word of four letters."""
+    for match in _REGIONAL.finditer(text):
+        code = match.group().translate(_INDICATORS)
+        parts = _PIECE.findall(code)
+        spelt = _spelt(parts) if max(map(len, parts)) > 1 else _joined(code)
+        if any(len(word) >= _LEAST_INTERLEAVED and word.lower() in words() for word in spelt.split()):
+            yield Segment(*match.span(), spelt, "regional")
 
 
 def _joined(code: str) -> str:

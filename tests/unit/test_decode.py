@@ -24,6 +24,14 @@ def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+def chunks(text: str, size: int) -> list[str]:
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+REGIONAL = {ord("a") + place: chr(0x1F1E6 + place) for place in range(26)}
+BINARY = zlib.compress(random.Random(1).randbytes(3_000))
+
+
 def decoded_view(text: str) -> View | None:
     views = [view for view in normalize(text).views if view.name == DECODED]
     assert len(views) <= 1
@@ -55,6 +63,29 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "spaced": lambda text: "   ".join(" ".join(word) for word in text.split()),
     "spaced evenly": lambda text: " ".join(text.replace(" ", "")),
     "dotted": lambda text: " ".join(".".join(word) for word in text.split()),
+    "base64 in short lines": lambda text: "\n".join(chunks(b64(text), 12)),
+    "base64 in fours": lambda text: " ".join(chunks(b64(text), 4)),
+    "base64 with spaces in it": lambda text: " ".join(chunks(b64(text), 7)),
+    "base64 of every word": lambda text: " ".join(b64(word) for word in text.split()),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16")).decode(),
+    "base64 of UTF-16 without mark": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "base64 after a byte that is no text": lambda text: base64.b64encode(b"\xff" + text.encode()).decode(),
+    "base64 before bytes that are no text": lambda text: base64.b64encode(text.encode() + BINARY[:99]).decode(),
+    "base64 before digits": lambda text: b64(text + " " + "0123456789" * 12),
+    "base32": lambda text: base64.b32encode(text.encode()).decode(),
+    "base32 in small letters": lambda text: base64.b32encode(text.encode()).decode().lower().rstrip("="),
+    "hex with dots": lambda text: text.encode().hex("."),
+    "hex with bars": lambda text: text.encode().hex("|"),
+    "decimal in lines": lambda text: "\n\n\n".join(str(byte) for byte in text.encode()),
+    "octal": lambda text: "".join(f"\\{byte:o}" for byte in text.encode()),
+    "percent and u": lambda text: "".join(f"%u{ord(c):04x}" for c in text),
+    "code points": lambda text: " ".join(f"U+{ord(c):04X}" for c in text),
+    "quoted-printable": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
+    "quoted-printable vowels": lambda text: "".join(f"={ord(c):02X}" if c in "aeiou" else c for c in text),
+    "regional indicators": lambda text: text.lower().translate(REGIONAL),
+    "regional indicators with spaces": lambda text: "   ".join(
+        " ".join(w) for w in text.lower().translate(REGIONAL).split()
+    ),
     "with emoji between": lambda text: " ".join("\U0001f600".join(word) for word in text.split()),
     "with emoji after": lambda text: "".join(c + "\U0001f468\u200d\U0001f469" if c.isalpha() else c for c in text),
     "with dots at half height": lambda text: " ".join("\u00b7".join(word) for word in text.split()),
@@ -124,9 +155,6 @@ def test_letters_that_vanish_once_decoded_leave_no_view() -> None:
     assert decoded_view("&#x3164;" * 8) is None
 
 
-BINARY = zlib.compress(random.Random(1).randbytes(3_000))
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -151,6 +179,13 @@ BINARY = zlib.compress(random.Random(1).randbytes(3_000))
         "- - - - - - - - - - - - | a | b | c | d | e | f |",
         "Tuple[int, int, int, int]; banana, papaya; lalala lalalala; 101010 a1b1c1d1e1",
         "Tier a, b, c, d, e und f. 1·2·3·4·5·6·7·8·9 😀a😀b😀c😀d😀e😀f😀",
+        "\U0001f1ee\U0001f1f9 \U0001f1ee\U0001f1f8 \U0001f1f3\U0001f1f4 \U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7",
+        "curl 'https://example.org/?a=41&b=4f&c=61' width=640 height=480 x=49 if(a==42) Gr=C3=BC=C3=9Fe aus K=C3=B6ln",
+        "iPhone that this Java with main void code McDonald eBay some more text then done",
+        "192.168.10.20 and 10.20.30.40, 2024-11-23 12:34:56, 00:1b:44:11:3a:b7, +49 171 123 45 67 89 10 11 12",
+        "AKIAIOSFODNN7EXAMPLE XQ7T2MBK5LRWZ4YNGK3VHD6P CONSTITUTIONALLY UNCHARACTERISTICALLY",
+        "sed 's/\\(.*\\)/\\1\\2/' \\033[31m C:\\101\\200 U+00C0 to U+017F and \\012\\015",
+        "FAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGGGGGOOOOOOOOOOOOOOOOOOOOTTTTTTTTTTTTTTTTTT",
         "aGVsbG8= is short",
     ],
 )
