@@ -28,6 +28,7 @@ from data.schema import CATEGORIES, Category
 from models.aggregate import probability
 from models.bundle import load_bundle, write_bundle
 from models.classifier import Classifier, WindowOutputs
+from training.average import facts_of
 from training.base import Base, load_base
 from training.calibrate import POINTS, Calibration, Floats, Scored, calibrate
 from training.checkpoint import code_of, remember_dataset
@@ -59,6 +60,7 @@ def export(run: Path, store: Path, *, version: str, created: str, commit: str) -
         quantise(fp32, int8)
         facts = _facts(config, base, data_hash, version=version, created=created, commit=commit)
         facts["commits"] = code_of(run) | {"export": commit}
+        facts["training"] |= facts_of(run)
         draft = _write(Path(scratch) / "draft", facts, int8, base.tokenizer)
         scored = score_validation(draft, validation)
         calibration = calibrate(scored)
