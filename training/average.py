@@ -37,7 +37,7 @@ def write_average(earlier: Path, later: Path, share: float, run: Path) -> None:
     """Make the run's folder; its average.json names both ends by their hashes."""
     run.mkdir(parents=True)
     ends = [torch.load(end / "weights.pt", map_location="cpu", weights_only=True) for end in (earlier, later)]
-    torch.save(average(*ends, share), run / "weights.pt")
+    torch.save(average(ends[0], ends[1], share), run / "weights.pt")
     for name in _KEPT:
         if (later / name).exists():
             shutil.copy(later / name, run / name)
@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--share", type=float, default=0.4, help="of the later run's weights")
     parser.add_argument("--run", type=Path, required=True, help="folder to make")
     options = parser.parse_args(arguments)
-    write_average(*options.of, options.share, options.run)
+    earlier, later = options.of
+    write_average(earlier, later, options.share, options.run)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ def test_an_average_lies_between_its_ends_and_whole_numbers_are_the_later_ones()
         {"w": torch.tensor([0.0, 2.0]), "n": torch.tensor(1)},
         {"w": torch.tensor([1.0, 4.0]), "n": torch.tensor(2)},
     ]
-    found = average(*ends, 0.25)
+    found = average(ends[0], ends[1], 0.25)
     assert found["w"].tolist() == [0.25, 2.5]
     assert found["n"].item() == 2
     with pytest.raises(ValueError, match="different"):
