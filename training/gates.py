@@ -21,6 +21,7 @@ class GateError(Exception):
     """A model is refused; the message names every figure beyond its limit, with both numbers."""
 
 
+SCARCE: Final = 200  # positives among the compared texts
 LONG: Final = 4  # windows, about 640 tokens
 LONG_ROWS: Final = 20
 LONG_LEAST: Final = 0.6
@@ -31,13 +32,15 @@ class ParityLimits:
     """The most that a candidate may differ from its reference, in calibrated scores (0..1).
 
     `max_difference` and `mean_difference` are over texts, per category; `flips` is the share of texts whose decision
-    changes, per category and point, with other limits for the points in `flips_at`; `auc_drop` is per category.
+    changes, per category and point, with other limits for the points in `flips_at`; `auc_drop` is per category, and
+    `auc_drop_scarce` holds for one of fewer than SCARCE positives, whose AUC is itself uncertain by more.
     """
 
     max_difference: float
     mean_difference: float
     flips: float
     auc_drop: float
+    auc_drop_scarce: float = 0.01
     flips_at: Mapping[str, float] = field(default_factory=dict)
 
     def allowed_flips(self, point: str) -> float:
@@ -64,7 +67,7 @@ LIMITS: Final[Mapping[str, ParityLimits]] = {
 class ParityReport:
     """What was compared and found, the worst category of each; `flips` by point, then category.
 
-    `auc_drop` is None where no labels were given.
+    `auc_drop` is None where no labels were given, `auc_drops` has it by category. `scarce` are the categories of few positives.
     """
 
     texts: int
@@ -74,6 +77,8 @@ class ParityReport:
     flips: Mapping[str, Mapping[str, float]]
     auc_drop: float | None
     limits: ParityLimits
+    auc_drops: Mapping[str, float] = field(default_factory=dict)
+    scarce: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON can hold it."""
@@ -94,8 +99,10 @@ class ParityReport:
             for category, flips in by_category.items()
             if flips > limits.allowed_flips(point)
         ]
-        if self.auc_drop is not None and self.auc_drop > limits.auc_drop:
-            found.append(_beyond("drop of AUC", self.auc_drop, limits.auc_drop))
+        for category, drop in self.auc_drops.items():
+            limit = limits.auc_drop_scarce if category in self.scarce else limits.auc_drop
+            if drop > limit:
+                found.append(_beyond(f"drop of AUC for {category}", drop, limit))
         return found
 
 
@@ -187,26 +194,30 @@ def _compare(
         point: _by_category(np.mean((before >= np.asarray(values)) != (after >= np.asarray(values)), axis=0))
         for point, values in thresholds.items()
     }
+    drops = {} if targets is None else _auc_drops(before, after, targets)
+    positives = np.zeros(len(CATEGORIES)) if targets is None else (targets == 1).sum(axis=0)
     return ParityReport(
         texts=len(before),
         max_difference=float(difference.max()),
         mean_difference=float(difference.mean(axis=0).max()),
         worst_category=CATEGORIES[int(difference.max(axis=0).argmax())].value,
         flips=flips,
-        auc_drop=None if targets is None else _auc_drop(before, after, targets),
+        auc_drop=max(drops.values()) if drops else None,
         limits=limits,
+        auc_drops=drops,
+        scarce=[category.value for category, count in zip(CATEGORIES, positives, strict=True) if count < SCARCE],
     )
 
 
-def _auc_drop(before: FloatArray, after: FloatArray, targets: FloatArray) -> float:
-    """The largest loss over the categories; a gain counts as a negative loss."""
-    drops = []
-    for column in range(before.shape[1]):
+def _auc_drops(before: FloatArray, after: FloatArray, targets: FloatArray) -> dict[str, float]:
+    """The loss by category; a gain counts as a negative loss."""
+    drops = {}
+    for column, category in enumerate(CATEGORIES):
         known = ~np.isnan(targets[:, column])
         positive = targets[known, column] == 1
         was, now = (float(area_under_roc(draw_curve(s[known, column], positive))) for s in (before, after))
-        drops.append(was - now)
-    return max(drops)
+        drops[category.value] = was - now
+    return drops
 
 
 def _by_category(shares: FloatArray) -> dict[str, float]:
