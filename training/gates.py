@@ -67,7 +67,7 @@ LIMITS: Final[Mapping[str, ParityLimits]] = {
 class ParityReport:
     """What was compared and found, the worst category of each; `flips` by point, then category.
 
-    `auc_drop` is None where no labels were given, `auc_drops` has it by category. `scarce` are the categories of few positives.
+    `auc_drop` is None where no labels were given, `auc_drops` has it by category; `scarce` have few positives.
     """
 
     texts: int

@@ -71,9 +71,11 @@ def test_a_loss_of_ranking_is_stopped_where_labels_know_of_it() -> None:
     after = before.copy()
     after[[4, 5], 0] = after[[5, 4], 0]
     targets = np.tile(np.array([0.0] * 5 + [1.0] * 5)[:, None], 7)
-    limits = ParityLimits(max_difference=1, mean_difference=1, flips=1, auc_drop=0.03)
-    with pytest.raises(GateError, match=r"drop of AUC 0\.04, limit 0\.03"):
-        check_parity(before, after, POINTS, limits, targets)
+    limits = ParityLimits(max_difference=1, mean_difference=1, flips=1, auc_drop=0.03, auc_drop_scarce=0.05)
+    check_parity(before, after, POINTS, limits, targets)  # five positives: an AUC that one text moves by .04
+    many = [np.repeat(rows, 40, axis=0) for rows in (before, after, targets)]
+    with pytest.raises(GateError, match=r"drop of AUC for injection 0\.04, limit 0\.03"):
+        check_parity(many[0], many[1], POINTS, limits, many[2])
     worse = after.copy()
     worse[[4, 5], 1:] = worse[[5, 4], 1:]
     assert check_parity(worse, before, POINTS, limits, targets).auc_drop == pytest.approx(-0.04)
