@@ -26,7 +26,6 @@ FULL_SAY = 50  # rows
 WORST_SOURCE = 3
 MEASURABLE = 100  # rows, and at least so many that three of them may be false alarms
 PENALTY_SHARE = 0.01
-_OURS = "weir_"  # what the names of our own generators begin with
 
 
 class CalibrationError(Exception):
@@ -65,7 +64,7 @@ def calibrate(scored: Scored) -> Calibration:
     benign = np.asarray((scored.targets == 0).all(axis=1))
     if not benign.any():
         raise CalibrationError("no validation row is benign in every category")
-    sources = np.array([_author(source) for source in scored.sources])[benign]
+    sources = np.asarray(scored.sources)[benign]
     temperatures: dict[Category, float] = {}
     biases: dict[Category, float] = {}
     penalties: dict[Category, float] = {}
@@ -125,11 +124,6 @@ def operating_point(benign_scores: Floats, sources: npt.NDArray[np.str_], share:
         if len(own) >= max(MEASURABLE, 3 / (WORST_SOURCE * share)):
             thresholds.append(threshold_at(own, np.ones(len(own)), WORST_SOURCE * share))
     return max(thresholds)
-
-
-def _author(source: str) -> str:
-    """The source, but one for all our generators: a dozen grammars of one author are no dozen kinds of traffic."""
-    return _OURS if source.startswith(_OURS) else source
 
 
 def source_weights(sources: Sequence[str]) -> Floats:
