@@ -19,8 +19,8 @@ def keep_freed_memory(most: int, *, large_too: bool = False) -> bool:
     """Let the C library keep up to `most` bytes that were freed, and with `large_too` buffers of any size.
 
     A run of the model asks for the same buffers each time. By default glibc gives them back and has the kernel find,
-    clear and map them anew; on a virtual machine that reports free pages to its host that was a fifth of the time of
-    serving and half of the time of training. Returns whether this C library could be told.
+    clear and map them anew; on a virtual machine that reports free pages to its host, training ran at half its speed
+    for that. Returns whether this C library could be told.
     """
     if sys.platform != "linux":
         return False

@@ -9,7 +9,6 @@ evaluate nothing. The result is a finished run for `training.export`, with the l
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,8 @@ from typing import Final
 
 import torch
 from torch import Tensor
+
+from training.checkpoint import sha256_of
 
 FACTS: Final = "average.json"
 _KEPT: Final = ("config.json", "dataset.json", "code.json")
@@ -41,8 +42,8 @@ def write_average(earlier: Path, later: Path, share: float, run: Path) -> None:
     for name in _KEPT:
         if (later / name).exists():
             shutil.copy(later / name, run / name)
-    hashes = [hashlib.sha256((end / "weights.pt").read_bytes()).hexdigest() for end in (earlier, later)]
-    facts = {"earlier": hashes[0], "later": hashes[1], "share_of_later": share}
+    hashes = {name: sha256_of(end / "weights.pt") for name, end in (("earlier", earlier), ("later", later))}
+    facts = {**hashes, "share_of_later": share}
     (run / FACTS).write_text(json.dumps(facts))
 
 

@@ -55,6 +55,11 @@ class Calibration:
     window_penalties: Mapping[Category, float]
     operating_points: Mapping[str, Mapping[Category, float]]
 
+    def scores(self, category: Category, logits: Floats, windows: npt.NDArray[np.int64]) -> Floats:
+        """What the served classifier says of one category for its logits [N] and windows [N]."""
+        fit = _Fit(self.window_penalties[category], self.temperatures[category], self.biases[category])
+        return fit.scores(logits, windows)
+
 
 def calibrate(scored: Scored) -> Calibration:
     """Fit every head; thresholds are read off the benign texts alone, since the promise is made to their senders.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,3 +123,8 @@ def code_of(run: Path) -> dict[str, str]:
         "data": noted.get("dataset", {}).get("commit", UNKNOWN),
         "training": ", ".join(noted.get("code", {}).get("commits", [])) or UNKNOWN,
     }
+
+
+def sha256_of(weights: Path) -> str:
+    """The name of a file of weights that does not change with its place."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()

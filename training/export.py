@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import hashlib
 import json
 import sys
 import tempfile
@@ -25,13 +24,12 @@ from tokenizers import Tokenizer
 from data.commit import code_commit
 from data.dataset import TARGETS
 from data.schema import CATEGORIES, Category
-from models.aggregate import probability
 from models.bundle import load_bundle, write_bundle
 from models.classifier import Classifier, WindowOutputs
 from training.average import facts_of
 from training.base import Base, load_base
 from training.calibrate import POINTS, Calibration, Floats, Scored, calibrate
-from training.checkpoint import code_of, remember_dataset
+from training.checkpoint import code_of, remember_dataset, sha256_of
 from training.config import TrainConfig
 from training.evaluate import SERVED_POINT
 from training.gates import check_long_attacks, check_parity
@@ -95,19 +93,9 @@ def score_validation(bundle: Path, validation: Dataset, threads: int = 2) -> Sco
 
 def _recall_by_length(scored: Scored, calibration: Calibration) -> dict[str, float]:
     """Of long and of short injections at the point that is served; raises GateError if length hides them."""
-    injection = Category.INJECTION
-    column = CATEGORIES.index(injection)
-    scores = [
-        probability(
-            logit,
-            count,
-            penalty=calibration.window_penalties[injection],
-            temperature=calibration.temperatures[injection],
-            bias=calibration.biases[injection],
-        )
-        for logit, count in zip(scored.logits[:, column].tolist(), scored.windows.tolist(), strict=True)
-    ]
-    threshold = calibration.operating_points[SERVED_POINT][injection]
+    column = CATEGORIES.index(Category.INJECTION)
+    scores = calibration.scores(Category.INJECTION, scored.logits[:, column], scored.windows)
+    threshold = calibration.operating_points[SERVED_POINT][Category.INJECTION]
     return check_long_attacks(scores, scored.windows, scored.targets[:, column], threshold)
 
 
@@ -203,7 +191,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=Path("var/bundles"), help="where the bundle is written")
     arguments = parser.parse_args()
     now = dt.datetime.now(dt.UTC)
-    weights = hashlib.sha256((arguments.run / "weights.pt").read_bytes()).hexdigest()
+    weights = sha256_of(arguments.run / "weights.pt")
     version = f"{now:%Y%m%d}-{weights[:8]}"
     bundle = export(arguments.run, arguments.store, version=version, created=now.isoformat(), commit=code_commit())
     print(bundle)

@@ -67,7 +67,7 @@ LIMITS: Final[Mapping[str, ParityLimits]] = {
 class ParityReport:
     """What was compared and found, the worst category of each; `flips` by point, then category.
 
-    `auc_drop` is None where no labels were given, `auc_drops` has it by category; `scarce` have few positives.
+    `auc_drops` is the loss by category, empty where no labels were given; `scarce` are those of few positives.
     """
 
     texts: int
@@ -75,14 +75,18 @@ class ParityReport:
     mean_difference: float
     worst_category: str
     flips: Mapping[str, Mapping[str, float]]
-    auc_drop: float | None
+    auc_drops: Mapping[str, float]
+    scarce: Sequence[str]
     limits: ParityLimits
-    auc_drops: Mapping[str, float] = field(default_factory=dict)
-    scarce: Sequence[str] = ()
+
+    @property
+    def auc_drop(self) -> float | None:
+        """The largest loss over the categories; None where no labels were given."""
+        return max(self.auc_drops.values(), default=None)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON can hold it."""
-        return asdict(self)
+        return asdict(self) | {"auc_drop": self.auc_drop}
 
     def failures(self) -> list[str]:
         """Every figure beyond its limit, in words; empty if the candidate may pass."""
@@ -202,10 +206,9 @@ def _compare(
         mean_difference=float(difference.mean(axis=0).max()),
         worst_category=CATEGORIES[int(difference.max(axis=0).argmax())].value,
         flips=flips,
-        auc_drop=max(drops.values()) if drops else None,
-        limits=limits,
         auc_drops=drops,
         scarce=[category.value for category, count in zip(CATEGORIES, positives, strict=True) if count < SCARCE],
+        limits=limits,
     )
 
 

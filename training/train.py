@@ -9,7 +9,6 @@ bundle. The same code runs on a CPU, a GPU, or several of them under `accelerate
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import sys
@@ -37,6 +36,7 @@ from training.checkpoint import (
     remember_code,
     remember_dataset,
     save_checkpoint,
+    sha256_of,
 )
 from training.config import ConfigError, TrainConfig, config_argument, load_config
 from training.curves import draw_curves
@@ -198,7 +198,7 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
 def start_from(model: GuardModel, config: TrainConfig) -> GuardModel:
     """The model with the weights that the experiment goes on from; raises ConfigError if they are other ones."""
     if config.start is not None:
-        found = hashlib.sha256(config.start.read_bytes()).hexdigest()
+        found = sha256_of(config.start)
         if found != config.start_sha256:
             raise ConfigError(f"start: {config.start} has sha256 {found}, expected {config.start_sha256}")
         model.load_state_dict(torch.load(config.start, map_location="cpu", weights_only=True))
