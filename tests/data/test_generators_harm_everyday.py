@@ -1,24 +1,22 @@
 """Everyday harm: determinism, forms on both sides, shares, pairs, variety and clean texts."""
 
-import random
 import re
 import statistics
 from collections import Counter
+from functools import partial
 
 import pytest
 
-from data.generators.grammar import load_grammar
 from data.generators.harm_everyday import family
 from data.generators.made import Made
 from data.schema import Category, Direction, Kind
+from tests.data.drawing import families_of
 
 OUTPUTS = {"complied", "helped", "refused"}
 BOTH_SIDES = {"post", "deed", "deed_long", "order", "order_long", "question", "group"}
 
 
-def families(seed: int, count: int) -> list[list[Made]]:
-    grammar, rng = load_grammar(), random.Random(seed)
-    return [family(grammar, rng) for _ in range(count)]
+families = partial(families_of, family)
 
 
 @pytest.fixture(scope="module")

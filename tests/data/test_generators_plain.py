@@ -1,14 +1,14 @@
 """Plainly worded attacks: determinism, mixture, twins, groups and how little texts repeat."""
 
-import random
 from collections import defaultdict
+from functools import partial
 
 import pytest
 
-from data.generators.grammar import load_grammar
 from data.generators.made import Made
 from data.generators.plain import family
 from data.schema import Kind
+from tests.data.drawing import families_of
 
 FORMS = {
     "reveal", "endfake", "authority", "pressure", "game", "only", "switch", "hypo", "german", "spanish", "persona",
@@ -16,9 +16,7 @@ FORMS = {
 }  # fmt: skip
 
 
-def drawn(seed: int, count: int) -> list[list[Made]]:
-    rng = random.Random(seed)
-    return [family(load_grammar(), rng) for _ in range(count)]
+drawn = partial(families_of, family)
 
 
 @pytest.fixture(scope="module")

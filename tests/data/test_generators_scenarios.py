@@ -1,19 +1,16 @@
 """Scenarios: determinism, mixture, minimal pairs, groups, lengths and labels of harm."""
 
-import random
 from collections import Counter
+from functools import partial
 
 import pytest
 
-from data.generators.grammar import load_grammar
 from data.generators.made import Made
 from data.generators.scenarios import DEVICES, family
 from data.schema import Category, Kind
+from tests.data.drawing import families_of
 
-
-def drawn(seed: int, count: int) -> list[list[Made]]:
-    rng = random.Random(seed)
-    return [family(load_grammar(), rng) for _ in range(count)]
+drawn = partial(families_of, family)
 
 
 @pytest.fixture(scope="module")
