@@ -3,9 +3,9 @@
     python -m benchmarks.gateway [--bundle production|DIR] [--rounds N] [--requests N] [--texts N]
 
 Overhead is the client's latency minus the answer's `timings_ms.model`, at concurrency 1, beside a bare Starlette
-application in the same run. Throughput is useful tokens per second of the whole service against a bare loop over
-`Classifier.predict` on the same texts with as many threads. Both sides are warm and take turns. Results are printed as
-ratios and written to var/bench/gateway.json.
+application and a lean one with the same model (benchmarks/lean.py) in the same run. Throughput is useful tokens per
+second of the whole service against a bare loop over `Classifier.predict` on the same texts with as many threads. All
+sides are warm and take turns. Results are printed as ratios and written to var/bench/gateway.json.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ class Report:
     overhead_p99_ms: float
     bare_p50_ms: float
     bare_p99_ms: float
+    lean_p50_ms: float
+    lean_p99_ms: float
     overhead_ratio_p50: float
+    """Over the lean application's."""
     service_tokens_per_s: float
     loop_tokens_per_s: float
     throughput_ratio: float
@@ -74,17 +77,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         version = load_bundle(bundle).manifest.version
         threads = os.cpu_count() or 1
         gateway = stack.enter_context(_gateway(bundle, folder))
-        bare = stack.enter_context(_bare(folder))
-        ours, yardstick = _overhead(gateway, bare, options.rounds, options.requests)
+        bare = stack.enter_context(_yardstick("bare", bundle, folder))
+        lean = stack.enter_context(_yardstick("lean", bundle, folder))
+        measured = _overhead([gateway, bare, lean], options.rounds, options.requests)
+        ours, of_bare, of_lean = (measured[port] for port in (gateway, bare, lean))
         service, loop = _throughput(gateway, bundle, threads, options.rounds, options.texts)
     report = Report(
         bundle=version,
         threads=threads,
         overhead_p50_ms=_quantile(ours, 0.5),
         overhead_p99_ms=_quantile(ours, 0.99),
-        bare_p50_ms=_quantile(yardstick, 0.5),
-        bare_p99_ms=_quantile(yardstick, 0.99),
-        overhead_ratio_p50=round(_quantile(ours, 0.5) / _quantile(yardstick, 0.5), 2),
+        bare_p50_ms=_quantile(of_bare, 0.5),
+        bare_p99_ms=_quantile(of_bare, 0.99),
+        lean_p50_ms=_quantile(of_lean, 0.5),
+        lean_p99_ms=_quantile(of_lean, 0.99),
+        overhead_ratio_p50=round(_quantile(ours, 0.5) / _quantile(of_lean, 0.5), 2),
         service_tokens_per_s=service,
         loop_tokens_per_s=loop,
         throughput_ratio=round(service / loop, 3),
@@ -114,17 +121,17 @@ def _bundle(name: str, folder: Path) -> Path:
         return build_tiny_bundle(folder / "tiny")
 
 
-def _overhead(gateway: int, bare: int, rounds: int, requests: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of each request outside the model, of the gateway and of the bare application."""
+def _overhead(ports: Sequence[int], rounds: int, requests: int) -> dict[int, list[float]]:
+    """Milliseconds of each request outside the model, by port; the applications take turns."""
     short = [request_bytes(text) for text in texts(requests, seed=1, sigma=0.3)]
-    sides: dict[int, list[float]] = {gateway: [], bare: []}
+    sides: dict[int, list[float]] = {port: [] for port in ports}
     for number in range(rounds + 1):
-        for port in sides:
+        for port in ports:
             with connect(port) as connection:
                 measured = [_outside_model(connection, request) for request in short]
-            if number:  # the first round warms both
+            if number:  # the first round warms them all
                 sides[port] += measured
-    return sides[gateway], sides[bare]
+    return sides
 
 
 def _outside_model(connection: socket.socket, request: bytes) -> float:
@@ -173,9 +180,10 @@ def _gateway(bundle: Path, folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _bare(folder: Path) -> Iterator[int]:
-    command = [sys.executable, "-m", "uvicorn", "--factory", "benchmarks.bare:create_app", "--log-level", "warning"]
-    with _process(command, folder / "bare.log", {}) as port:
+def _yardstick(name: str, bundle: Path, folder: Path) -> Iterator[int]:
+    factory = f"benchmarks.{name}:create_app"
+    command = [sys.executable, "-m", "uvicorn", "--factory", factory, "--log-level", "warning"]
+    with _process(command, folder / f"{name}.log", {"WEIR_BUNDLE": str(bundle.resolve())}) as port:
         yield port
 
 
@@ -216,8 +224,9 @@ def _quantile(values: Sequence[float], share: float) -> float:
 def _show(report: Report) -> None:
     print(f"model {report.bundle}, {report.threads} threads")
     print(f"overhead   p50 {report.overhead_p50_ms:.2f} ms, p99 {report.overhead_p99_ms:.2f} ms (goal: 1.0 and 5)")
+    print(f"bare app   p50 {report.bare_p50_ms:.2f} ms, p99 {report.bare_p99_ms:.2f} ms")
     print(
-        f"bare app   p50 {report.bare_p50_ms:.2f} ms, p99 {report.bare_p99_ms:.2f} ms"
+        f"lean app   p50 {report.lean_p50_ms:.2f} ms, p99 {report.lean_p99_ms:.2f} ms with the same model"
         f" -> ratio {report.overhead_ratio_p50}"
     )
     print(

@@ -77,6 +77,8 @@ def worst(views: Sequence[Legibility]) -> Legibility:
 
     What an encoding hides is as foreign as what stands open, and the encoding itself is plain Latin letters.
     """
+    if len(views) == 1:
+        return views[0]
     least = min(views, key=lambda seen: seen.readable)
     return replace(least, foreign=max(seen.foreign for seen in views))
 

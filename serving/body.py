@@ -48,9 +48,3 @@ async def _read(request: Request, max_bytes: int) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-async def wait_for_disconnect(request: Request) -> None:
-    """Return when the caller has left; only after the body was read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

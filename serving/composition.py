@@ -91,10 +91,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 "redis_state": connection.state.state,
             },
         )
-        try:
-            yield gateway
-        finally:
-            await gateway.finish()
+        yield gateway
 
 
 @asynccontextmanager

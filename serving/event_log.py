@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import hashlib
 import logging
 import os
@@ -38,6 +37,13 @@ LINGER_S: Final = 0.1
 RETRY_S: Final = 0.5
 # Longer in all than Redis puts off writing its file.
 KEEPING_PAUSES_S: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 2.0)
+
+# Appends and says how many entries were trimmed and how many there are. One command for a batch: packing an XADD for
+# each event and reading its reply costs the event loop more than the rest of the way.
+_APPEND: Final = """
+for place = 3, #ARGV do redis.call('XADD', KEYS[1], '*', ARGV[2], ARGV[place]) end
+return {redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[1]), redis.call('XLEN', KEYS[1])}
+"""
 
 log = logging.getLogger("weir.events")
 
@@ -113,11 +119,9 @@ class EventLog:
         with_text = keeps_text(tier.log_text, event.id, flagged=flagged)
         try:
             line = to_json(
-                dataclasses.replace(
-                    event,
-                    text=text if with_text else None,
-                    embedding=tuple(embedding.tolist()) if embedding is not None and (with_text or flagged) else None,
-                )
+                event,
+                text=text if with_text else None,
+                embedding=embedding if with_text or flagged else None,
             )
         except (TypeError, ValueError) as error:
             log.error("an event could not be written: %s", type(error).__name__)  # noqa: TRY400  a trace holds values
@@ -180,18 +184,14 @@ class EventLog:
 
         async def call(redis: Redis) -> tuple[int, int, int, str | None]:
             pipeline = redis.pipeline(transaction=False)
-            for line in lines:
-                pipeline.execute_command("XADD", STREAM, "*", FIELD, line)
-            pipeline.execute_command("XTRIM", STREAM, "MAXLEN", "~", self._max_stream_length)
-            pipeline.execute_command("XLEN", STREAM)
+            pipeline.execute_command("EVAL", _APPEND, 1, STREAM, self._max_stream_length, FIELD, *lines)
             pipeline.execute_command("MEMORY", "USAGE", STREAM)
             pipeline.execute_command("INFO", "server")
-            *replies, used, server = await pipeline.execute(raise_on_error=False)
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
+            appended, used, server = await pipeline.execute(raise_on_error=False)
+            if isinstance(appended, Exception):
+                raise appended
             # Some hosts forbid MEMORY or INFO.
-            return replies[-2], replies[-1], used if isinstance(used, int) else 0, _facts(server).get("run_id")
+            return *appended, used if isinstance(used, int) else 0, _facts(server).get("run_id")
 
         try:
             trimmed, length, used, run_id = await self._connection.run(call, timeout_s=BATCH_TIMEOUT_S)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from data.schema import Decision, Direction, Event, Prediction
 from models.classifier import Prepared
 from serving import admission
-from serving.body import wait_for_disconnect
+from serving.begun import Begun
 from serving.contracts.classify import ClassifyRequest, result_body
+from serving.disconnect import WhileConnected
 from serving.errors import Forbidden, InvalidRequest, ModelUnavailable, Overloaded, TooLarge
 from serving.event_log import EventLog
 from serving.metrics import Metrics
@@ -32,10 +33,11 @@ INLINE_TOKENS: Final = 500  # about 2,000 bytes, prepared in about a millisecond
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: the JSON document and the headers."""
+    """What goes back: the JSON document and the headers; and what is left to count once it has gone."""
 
     body: Mapping[str, object]
     headers: Mapping[str, str]
+    count: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,6 @@ class Gateway:
     event_log: EventLog
     new_id: Callable[[str], str]
     now: Callable[[], float] = time.time
-    _afterwards: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def classify(self, request: Request, asked: ClassifyRequest, started: float) -> Answer:
         """Judge the texts of one request and decide. `started` is when it arrived, on `time.perf_counter`.
@@ -114,9 +115,9 @@ class Gateway:
         _check_size(tier, texts)
         lease = self.new_id("lea")
         costs = admission.costs(texts)
-        charging = asyncio.create_task(self._charge(caller, tier, costs, lease))
+        charging = Begun(self._charge(caller, tier, costs, lease))
+        granted = None
         try:
-            await asyncio.sleep(0)  # lets the call to Redis leave before the tokeniser takes the thread
             # A long text waits for the limit's answer, or a caller without quota would get it tokenised for nothing.
             short = costs[admission.TOKENS] <= INLINE_TOKENS
             if short:
@@ -125,17 +126,23 @@ class Gateway:
             admission.require(granted, tier, self.metrics)
             if not short:
                 prepared, prepare_s = await asyncio.to_thread(_prepare, live, texts)
-            judged = await self._judge(request, live, prepared)
+            judging = Begun(self._judge(request, live, prepared))
+            headers = admission.headers(granted, asked.request_id)  # while the model reads
+            judged = await judging
         finally:
-            self._after(self._release(caller, lease, charging))
+            if granted is None or granted.allowed:
+                self.limiter.release(caller.principal, lease)
         total_s = time.perf_counter() - started
-        self._observe(judged, limit_s, prepare_s, total_s)
         asking = _Asking(caller, tier, asked, asked.judged_direction(), granted.factor, limit_s, total_s)
         results = [self._decide(live, asking, rule_set, text, each) for text, each in zip(texts, judged, strict=True)]
-        headers = admission.headers(granted)
-        if asked.request_id is not None:
-            headers["X-Request-ID"] = asked.request_id
-        return Answer(results[0] if asked.texts is None else {"results": results}, headers)
+
+        async def count() -> None:
+            self.metrics.observe_stages((("limit", limit_s), ("prepare", prepare_s), ("total", total_s)))
+            for event, _ in results:
+                self._count(event)
+
+        bodies = [body for _, body in results]
+        return Answer(bodies[0] if asked.texts is None else {"results": bodies}, headers, count)
 
     def refresh_gauges(self) -> None:
         """Bring the gauges up to date that nobody pushes."""
@@ -143,11 +150,6 @@ class Gateway:
         self.metrics.queue_capacity.set(self.scheduler.capacity_tokens)
         self.metrics.event_backlog.set(self.event_log.backlog)
         self.metrics.ready.set(self.slot.current is not None)
-
-    async def finish(self) -> None:
-        """Wait for what still runs after its answer."""
-        while self._afterwards:
-            await asyncio.gather(*self._afterwards, return_exceptions=True)
 
     async def _charge(
         self, caller: Caller, tier: Tier, costs: Mapping[str, float], lease: str
@@ -165,55 +167,22 @@ class Gateway:
 
     async def _judge(self, request: Request, live: Live, prepared: Sequence[Prepared]) -> list[Judged]:
         """Judge, but stop as soon as nobody waits for the answer. Raises ClientDisconnect then."""
-        asking = asyncio.current_task()
-        leaving = asyncio.create_task(wait_for_disconnect(request))
-        left = finished = False
-
-        def stop(_: asyncio.Task[None]) -> None:
-            nonlocal left
-            if asking is not None and not finished:
-                left = True
-                asking.cancel()
-
-        leaving.add_done_callback(stop)
         try:
-            return await self.scheduler.judge(live.classifier, prepared, self.settings.predict_timeout_s)
-        except asyncio.CancelledError:
-            if asking is None or not left:
-                raise
-            asking.uncancel()
-            raise ClientDisconnect from None
+            with WhileConnected(request):
+                return await self.scheduler.judge(live.classifier, prepared, self.settings.predict_timeout_s)
         except Overloaded:
             self.metrics.overloaded.inc()
             raise
-        finally:
-            finished = True
-            leaving.cancel()
 
-    async def _release(self, caller: Caller, lease: str, charging: asyncio.Task[tuple[Admission, float]]) -> None:
-        granted, _ = await charging
-        if granted.allowed:
-            await self.limiter.release(caller.principal, lease)
-
-    def _after(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._afterwards.add(task)
-        task.add_done_callback(self._afterwards.discard)
-
-    def _decide(self, live: Live, asking: _Asking, rule_set: str, text: str, judged: Judged) -> dict[str, object]:
+    def _decide(
+        self, live: Live, asking: _Asking, rule_set: str, text: str, judged: Judged
+    ) -> tuple[Event, dict[str, object]]:
         """Decide about one judged text, remember it, and write the result."""
         prediction = _with_unread(judged.prediction, asking.asked.unread())
         decision = live.policy.decide(prediction, asking.tier, asking.direction, rule_set)
         event = asking.event(self.new_id("evt"), self.now(), prediction, judged, decision)
         self.event_log.record(event, tier=asking.tier, text=text, embedding=prediction.embedding)
-        if not event.coverage.complete:
-            self.metrics.incomplete.inc()
-        if not event.coverage.legible:
-            self.metrics.unreadable.inc()
-        self.metrics.decisions.labels(event.action.value, event.direction.value, event.tier).inc()
-        for category in event.categories:
-            self.metrics.category_hits.labels(category.value, event.direction.value).inc()
-        return result_body(
+        body = result_body(
             event.id,
             prediction,
             decision,
@@ -221,14 +190,20 @@ class Gateway:
             limit_factor=event.limit_factor,
             timings_ms=event.timings_ms,
         )
+        return event, body
 
-    def _observe(self, judged: Sequence[Judged], limit_s: float, prepare_s: float, total_s: float) -> None:
-        self.metrics.observe_stages((("limit", limit_s), ("prepare", prepare_s), ("total", total_s)))
-        for each in judged:
-            coverage = each.prediction.coverage
-            self.metrics.observe_stages((("queue", each.queue_s), ("model", each.model_s)))
-            self.metrics.tokens.inc(coverage.scanned)
-            self.metrics.windows.inc(coverage.windows)
+    def _count(self, event: Event) -> None:
+        metrics, coverage = self.metrics, event.coverage
+        metrics.observe_stages((stage, event.timings_ms[stage] / 1000) for stage in ("queue", "model"))
+        metrics.tokens.inc(coverage.scanned)
+        metrics.windows.inc(coverage.windows)
+        if not coverage.complete:
+            metrics.incomplete.inc()
+        if not coverage.legible:
+            metrics.unreadable.inc()
+        metrics.decisions.labels(event.action.value, event.direction.value, event.tier).inc()
+        for category in event.categories:
+            metrics.category_hits.labels(category.value, event.direction.value).inc()
 
 
 def _with_unread(prediction: Prediction, parts: int) -> Prediction:

@@ -166,6 +166,11 @@ class Connection:
         with self._counting(), _in_our_words(seconds):
             return await self._wire.call(command, seconds)
 
+    def post(self, *command: Word) -> None:
+        """One command whose reply nobody needs: it leaves with the next call or soon; while Redis is away, never."""
+        if not self._open:
+            self._wire.post(command)
+
     async def run_script(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Reply:
         """One atomic script call. Raises as :meth:`execute`."""
         try:

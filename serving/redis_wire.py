@@ -23,6 +23,8 @@ Word = str | bytes | int | float
 
 # The last turn of a call is a timer of its own: when our own loop was late, an answer that has arrived still wins.
 GRACE_S: Final = 0.005
+# How long a posted command waits for another to travel with: a write of its own wakes Redis for it alone.
+LINGER_S: Final = 0.001
 
 
 class RedisWire:
@@ -51,6 +53,14 @@ class RedisWire:
         finally:
             timer.cancel()
 
+    def post(self, command: Sequence[Word]) -> None:
+        """Send a command whose reply nobody waits for, with the next call or after LINGER_S; without a link, nothing.
+
+        It never overtakes a call that was made before it.
+        """
+        if self._link is not None and self._link.usable:
+            self._link.post(command)
+
     def drop(self) -> None:
         """Let the next call connect anew; what waits for a reply fails."""
         if self._link is not None:
@@ -59,6 +69,7 @@ class RedisWire:
     async def close(self) -> None:
         """Close the connection; what waits for a reply fails."""
         if self._link is not None:
+            self._link.flush()
             self._link.abort()
             await self._link.ended
 
@@ -75,8 +86,10 @@ class _Link(asyncio.Protocol):
         self.usable = True
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self._parser = hiredis.Reader()
-        self._sent: deque[asyncio.Future[Reply]] = deque()
-        self._unsent: list[tuple[bytes, asyncio.Future[Reply]]] = []
+        self._sent: deque[asyncio.Future[Reply] | None] = deque()  # None: a reply that nobody waits for
+        self._unsent: list[tuple[bytes, asyncio.Future[Reply] | None]] = []
+        self._outbox: list[bytes] = []
+        self._lingering = False
         self._transport: asyncio.Transport | None = None
         self._open = False
         self._opening = self._loop.create_task(self._greet(target))
@@ -84,12 +97,29 @@ class _Link(asyncio.Protocol):
     def send(self, command: Sequence[Word]) -> asyncio.Future[Reply]:
         """The reply that will come to a command, which leaves at once or first of all when the connection is open."""
         reply: asyncio.Future[Reply] = self._loop.create_future()
-        packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]
+        packed = _packed(command)
         if self._open:
             self._write(packed, reply)
         else:
             self._unsent.append((packed, reply))
         return reply
+
+    def post(self, command: Sequence[Word]) -> None:
+        """Send a command, without a reply, together with the next one or soon."""
+        if not self._open:
+            self._unsent.append((_packed(command), None))
+            return
+        self._put(_packed(command), None)
+        if not self._lingering:
+            self._lingering = True
+            self._loop.call_later(LINGER_S, self.flush)
+
+    def flush(self) -> None:
+        """Write what was put down for the next write."""
+        self._lingering = False
+        if self._outbox and self._transport is not None:
+            self._transport.write(b"".join(self._outbox))
+            self._outbox.clear()
 
     def expire(self, reply: asyncio.Future[Reply]) -> None:
         """Give up on one reply. An open connection takes no more calls then; those on their way keep their time."""
@@ -132,7 +162,7 @@ class _Link(asyncio.Protocol):
             await _connect(self._loop, self, target)
             for command in _greetings(target):
                 reply: asyncio.Future[Reply] = self._loop.create_future()
-                self._write(hiredis.pack_command(command), reply)  # type: ignore[arg-type]
+                self._write(_packed(command), reply)
                 await reply
         except hiredis.ReplyError as error:
             self.abort()
@@ -141,32 +171,42 @@ class _Link(asyncio.Protocol):
             self._fail(error)
         else:
             self._open = True
-            for packed, reply in self._unsent:
-                self._write(packed, reply)
+            for packed, waiting in self._unsent:
+                self._put(packed, waiting)
             self._unsent.clear()
+            self.flush()
 
-    def _write(self, packed: bytes, reply: asyncio.Future[Reply]) -> None:
-        assert self._transport is not None  # noqa: S101  who writes has connected
+    def _put(self, packed: bytes, reply: asyncio.Future[Reply] | None) -> None:
         self._sent.append(reply)
-        self._transport.write(packed)
+        self._outbox.append(packed)
+
+    def _write(self, packed: bytes, reply: asyncio.Future[Reply] | None) -> None:
+        self._put(packed, reply)
+        self.flush()
 
     def _fail(self, error: OSError) -> None:
         self.usable = self._open = False
         for reply in (*self._sent, *(reply for _, reply in self._unsent)):
-            if not reply.done():
+            if reply is not None and not reply.done():
                 reply.set_exception(error)
         self._sent.clear()
         self._unsent.clear()
+        self._outbox.clear()
         if not self.ended.done():
             self.ended.set_result(None)
 
     def _abort_when_idle(self) -> None:
-        if all(reply.done() for reply in self._sent):
+        if all(reply is None or reply.done() for reply in self._sent):
             self.abort()
 
 
-def _settle(reply: asyncio.Future[Reply], answer: Reply) -> None:
-    if reply.done():
+def _packed(command: Sequence[Word]) -> bytes:
+    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]
+    return packed
+
+
+def _settle(reply: asyncio.Future[Reply] | None, answer: Reply) -> None:
+    if reply is None or reply.done():
         return
     if isinstance(answer, hiredis.ReplyError):
         reply.set_exception(answer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import sys
 import threading
 import time
@@ -89,7 +90,10 @@ class Scheduler:
         self._queue = WindowQueue(queue_tokens, max_batch_tokens)
         self._texts: dict[int, _Text] = {}
         self._serial = 0
-        self._wake = threading.Condition()
+        self._lock = threading.Lock()
+        # One for each window that waits, and one for each thread at the end. A condition's notify and wait are
+        # written in Python and cost the event loop and the model four times as much.
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._closed = False
         self._on_failure = on_failure
         self._clock = clock
@@ -130,11 +134,12 @@ class Scheduler:
 
     def close(self) -> None:
         """End the threads after the window that each is reading; what waits fails as not judged."""
-        with self._wake:
+        with self._lock:
             self._closed = True
             left = list(self._texts.values())
             self._texts.clear()
-            self._wake.notify_all()
+        for _ in self._threads:
+            self._calls.put(None)
         for text in left:
             text.resolve(None, JudgementFailed("The server is stopping."))
         for thread in self._threads:
@@ -153,7 +158,7 @@ class Scheduler:
             )
         serials: list[int] = []
         futures: list[asyncio.Future[Judged]] = []
-        with self._wake:
+        with self._lock:
             if self._closed or not self._queue.has_room(cost):
                 raise Overloaded
             now = self._clock()
@@ -165,11 +170,12 @@ class Scheduler:
                 self._queue.put(self._serial, [len(window.ids) for window in prepared.windows], id(classifier))
                 serials.append(self._serial)
                 futures.append(future)
-            self._wake.notify(min(len(self._queue), len(self._threads)))
+        for _ in range(sum(len(prepared.windows) for prepared in texts)):
+            self._calls.put(None)
         return serials, futures
 
     def _forget(self, serials: Sequence[int]) -> None:
-        with self._wake:
+        with self._lock:
             for serial in serials:
                 if self._texts.pop(serial, None) is not None:
                     self._queue.drop(serial)
@@ -177,16 +183,16 @@ class Scheduler:
     def _work(self) -> None:
         _yield_to_the_event_loop()
         while True:
-            with self._wake:
-                while not self._closed and not len(self._queue):
-                    self._wake.wait()
+            self._calls.get()
+            with self._lock:
                 if self._closed:
                     return
                 group = [(ticket, self._texts[ticket.text]) for ticket in self._queue.take()]
                 now = self._clock()
                 for _, text in group:
                     text.started = text.started or now
-            self._run(group)
+            if group:  # a call may be for what left, or for what another call took along
+                self._run(group)
 
     def _run(self, group: Sequence[tuple[Ticket, _Text]]) -> None:
         """Read one group; if that raises, read its windows one by one, so that only the culprit's text fails."""
@@ -204,7 +210,7 @@ class Scheduler:
             self._deliver(ticket, text, outputs.logits[row], outputs.embeddings[row])
 
     def _deliver(self, ticket: Ticket, text: _Text, logits: Floats, embedding: Floats) -> None:
-        with self._wake:
+        with self._lock:
             text.rows[ticket.index] = (logits, embedding)
             text.remaining -= 1
             if text.remaining:
@@ -220,7 +226,7 @@ class Scheduler:
 
     def _fail(self, serial: int, error: Exception, text: _Text | None = None) -> None:
         """Fail one text. The error's message may quote the text, so only its type is kept."""
-        with self._wake:
+        with self._lock:
             text = self._texts.pop(serial, None) or text
             self._queue.drop(serial)
         if text is not None:

@@ -203,6 +203,9 @@ class ClassifyResults(BaseModel):
     results: list[ClassifyResult]
 
 
+_NAMED: Final = tuple((category.value, category) for category in CATEGORIES)  # an enum's value costs a call each time
+
+
 def result_body(
     event_id: str,
     prediction: Prediction,
@@ -220,8 +223,8 @@ def result_body(
         "flagged": decision.flagged,
         "block": decision.action is Action.BLOCK,
         "block_message": decision.block_message,
-        "categories": {category.value: decision.categories[category] for category in CATEGORIES},
-        "scores": {category.value: round(float(prediction.scores[category]), 6) for category in CATEGORIES},
+        "categories": {name: decision.categories[category] for name, category in _NAMED},
+        "scores": {name: round(float(prediction.scores[category]), 6) for name, category in _NAMED},
         "reasons": [
             {
                 "kind": reason.kind,

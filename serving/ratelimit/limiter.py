@@ -66,13 +66,10 @@ class RateLimiter:
         self._local.mirror(principal, demand, weighed)
         return to_admission(demand, weighed)
 
-    async def release(self, principal: str, lease_id: str) -> None:
-        """Give a lease back. With Redis away it lapses there by itself."""
-        await self._local.release(principal, lease_id)
-        try:
-            await self._shared.release(principal, lease_id)
-        except RedisError:
-            return
+    def release(self, principal: str, lease_id: str) -> None:
+        """Give a lease back, without waiting. With Redis away it lapses there by itself."""
+        self._local.release(principal, lease_id)
+        self._shared.release(principal, lease_id)
 
     async def _without_redis(self, principal: str, demand: Demand, choice: OnRedisDown) -> Admission:
         unavailable = Admission(allowed=False, reason=Reason.UNAVAILABLE, factor=demand.factor, degraded=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -39,22 +39,19 @@ class Limit:
     rate_per_s: float
     burst: int
     unit: str = "requests"
+    interval_us: int = field(init=False)
+    """Microseconds that pay for one unit; rounded up, so the rate is never faster than promised."""
+    window_us: int = field(init=False)
+    """Microseconds in which an empty limit is full again."""
 
     def __post_init__(self) -> None:
         if not 0 < self.rate_per_s <= HIGHEST_RATE_PER_S:
             raise ValueError(f"limit {self.name!r}: rate_per_s must be in (0, {HIGHEST_RATE_PER_S:g}]")
         if self.burst < 1:
             raise ValueError(f"limit {self.name!r}: burst must be at least 1")
-
-    @property
-    def interval_us(self) -> int:
-        """Microseconds that pay for one unit; rounded up, so the rate is never faster than promised."""
-        return math.ceil(round(SECOND_US / self.rate_per_s, 6))  # 60e6/50 must not become 1,200,001 by a float's dust
-
-    @property
-    def window_us(self) -> int:
-        """Microseconds in which an empty limit is full again."""
-        return self.interval_us * self.burst
+        interval_us = math.ceil(round(SECOND_US / self.rate_per_s, 6))  # 60e6/50 is 1,200,001 with a float's dust
+        object.__setattr__(self, "interval_us", interval_us)
+        object.__setattr__(self, "window_us", interval_us * self.burst)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ class RedisStorage:
     """A :class:`serving.ratelimit.storage.Storage` over a :class:`Connection`; its clock is the server's.
 
     All keys of a principal carry it as hash tag, so that one demand lies in one slot of a Redis Cluster.
-    Both methods raise :class:`serving.redis_connection.RedisError` and never wait longer than the connection does.
+    A demand raises :class:`serving.redis_connection.RedisError` and never waits longer than the connection does.
     """
 
     def __init__(self, connection: Connection, *, script: str | None = None) -> None:
@@ -32,9 +32,9 @@ class RedisStorage:
             args += [charge.limit.interval_us, charge.limit.window_us, repr(charge.cost)]
         return _weighed(cast("Sequence[int]", await self._connection.run_script(self._script, keys, args)))
 
-    async def release(self, principal: str, lease_id: str) -> None:
-        """Give a lease back."""
-        await self._connection.execute("ZREM", f"weir:lease:{_tag(principal)}", lease_id)
+    def release(self, principal: str, lease_id: str) -> None:
+        """Give a lease back, without waiting; never before a demand that was made before."""
+        self._connection.post("ZREM", f"weir:lease:{_tag(principal)}", lease_id)
 
 
 def read_script() -> str:

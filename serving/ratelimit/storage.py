@@ -20,7 +20,7 @@ class Storage(Protocol):
         """Admit and charge the demand, or charge nothing."""
         ...
 
-    async def release(self, principal: str, lease_id: str) -> None:
+    def release(self, principal: str, lease_id: str) -> None:
         """Give a lease back; an unknown one is no error."""
         ...
 
@@ -78,7 +78,7 @@ class LocalStorage:
                 account.leases[demand.lease_id] = now + demand.lease_us
         return weighed
 
-    async def release(self, principal: str, lease_id: str) -> None:
+    def release(self, principal: str, lease_id: str) -> None:
         """As :meth:`Storage.release`."""
         account = self._accounts.get(principal)
         if account is not None:

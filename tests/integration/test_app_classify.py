@@ -132,6 +132,5 @@ async def test_leases_are_given_back(open_app: OpenApp) -> None:
     async with service.client() as client:
         for _ in range(3):
             await client.post("/classify", json={"text": CLEAN})
-    await service.gateway.finish()
     keys = await service.gateway.connection.execute("KEYS", "weir:lease:*")
     assert keys == []

@@ -11,6 +11,7 @@ import pytest
 
 from models.bundle import load_bundle
 from models.classifier import Classifier
+from serving import disconnect
 from serving.model_slot import ModelSlot
 from serving.policy import load_policy
 from tests.integration.conftest import GENEROUS, OpenApp
@@ -120,7 +121,8 @@ async def test_a_local_limit_is_a_limit(open_app: OpenApp, tmp_path: Path) -> No
     assert statuses == [200, 200, 429, 429, 429, 429]
 
 
-async def test_a_caller_that_leaves_takes_its_work_along(open_app: OpenApp) -> None:
+async def test_a_caller_that_leaves_takes_its_work_along(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disconnect, "PATIENCE_S", 0.0)  # the tiny model would have answered before
     service = await open_app(inference_threads=1)
     sent = asyncio.Event()
     started: list[dict[str, object]] = []
@@ -147,7 +149,6 @@ async def test_a_caller_that_leaves_takes_its_work_along(open_app: OpenApp) -> N
     assert all(not message.get("body") for message in started)
     assert service.gateway.scheduler.queued_tokens == 0
     assert service.counted("weir_disconnected_total") == 1
-    await service.gateway.finish()
     assert await service.gateway.connection.execute("KEYS", "weir:lease:*") == []
 
 

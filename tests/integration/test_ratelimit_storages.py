@@ -51,7 +51,10 @@ class Bench:
         return self.runner.run(self._hit(principal or self.principal, demand))
 
     def release(self, lease: str) -> None:
-        self.runner.run(self.storage.release(self.principal, lease))
+        self.runner.run(self._release(lease))
+
+    async def _release(self, lease: str) -> None:
+        self.storage.release(self.principal, lease)
 
     async def _hit(self, principal: str, demand: Demand) -> Weighed:
         if self.connection:

@@ -78,6 +78,34 @@ async def test_no_command_runs_before_password_and_database_are_accepted(server:
             await wire.close()
 
 
+async def test_a_posted_command_goes_before_the_next_call_and_its_reply_is_nobody_elses(server: Connection) -> None:
+    wire = RedisWire(pool(server))
+    try:
+        await wire.call(("SET", "counted", 0), PATIENT)
+        for _ in range(3):
+            wire.post(("INCR", "counted"))
+        wire.post(("NOSUCHCOMMAND",))
+        assert await wire.call(("GET", "counted"), PATIENT) == b"3"
+        assert await wire.call(("ECHO", "mine"), PATIENT) == b"mine"
+    finally:
+        await wire.close()
+
+
+async def test_a_posted_command_leaves_without_another_call_and_before_the_end(server: Connection) -> None:
+    wire = RedisWire(pool(server))
+    wire.post(("SET", "lost", "1"))  # no link yet: nothing is opened for what nobody waits for
+    try:
+        await wire.call(("PING",), PATIENT)
+        wire.post(("LPUSH", "arrived", "1"))
+        assert await server.execute("BLPOP", "arrived", 4) == [b"arrived", b"1"]
+        wire.post(("SET", "last", "1"))
+    finally:
+        await wire.close()
+    while not await server.execute("EXISTS", "last"):
+        pass
+    assert not await server.execute("EXISTS", "lost")
+
+
 async def test_closing_fails_what_waits(server: Connection) -> None:
     wire = RedisWire(pool(server))
     await wire.call(("PING",), PATIENT)

@@ -119,7 +119,7 @@ def test_leases_end_by_release_and_by_lapse() -> None:
         return hit(storage, Demand((), concurrent=2, lease_id=lease, lease_us=SECOND)).admitted
 
     assert [take("a"), take("b"), take("c")] == [True, True, False]
-    asyncio.run(storage.release("p", "a"))
+    storage.release("p", "a")
     assert [take("c"), take("d")] == [True, False]
     clock.now_us = SECOND
     assert take("d")

@@ -1,12 +1,13 @@
+import unicodedata
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from models.normalize import MAIN, View, normalize
-from models.windows import Cut, TokenizerError, Windower
+from models.windows import Cut, TokenizerError, Windower, load_tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -116,3 +117,21 @@ def test_a_vocabulary_without_special_tokens_is_refused() -> None:
 def test_something_else_than_a_tokenizer_is_refused() -> None:
     with pytest.raises(TokenizerError, match=r"not a tokenizer\.json"):
         Windower.load(b"{}", max_length=10, stride=5)
+
+
+_LETTERS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x2FFF, categories=("L", "M", "N", "P", "S", "Zs")))
+
+
+@given(st.text("abcZ019 .,!?'\"-_\n\t$+<`|~^[]éß½日本語приветשלום٣٤　“”…€", max_size=200) | _LETTERS)
+def test_words_are_those_of_bert_cut_further(text: str) -> None:
+    cut_further = pre_tokenizers.Split(Regex(r"[\p{Latin}\p{N}\p{M}]{1,64}|[^\p{Latin}\p{N}\p{M}\s]{1,64}"), "isolated")
+    known = "".join(letter for letter in text if _known_to_both(letter))
+    expected = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), cut_further]).pre_tokenize_str(known)
+    tokenizer = load_tokenizer(definition())
+    assert tokenizer.pre_tokenizer.pre_tokenize_str(known) == expected
+
+
+def _known_to_both(letter: str) -> bool:
+    """Not one of the hundred marks that Unicode made punctuation later than the tables of one of the two."""
+    alone = pre_tokenizers.BertPreTokenizer().pre_tokenize_str(f"é{letter}é")
+    return unicodedata.category(letter)[0] != "P" or len(alone) == 3
