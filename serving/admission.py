@@ -45,12 +45,9 @@ def _utf8_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def headers(granted: Admission, request_id: str | None = None) -> dict[str, str]:
-    """The headers of an answer: those of the limits, and the caller's own id of the request if there is one."""
-    fields = rate_headers(granted)
-    if request_id is not None:
-        fields["X-Request-ID"] = request_id
-    return fields
+def headers(granted: Admission) -> dict[str, str]:
+    """The rate-limit headers of an answer."""
+    return rate_headers(granted)
 
 
 def require(granted: Admission, tier: Tier, metrics: Metrics) -> None:

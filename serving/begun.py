@@ -25,6 +25,11 @@ class Begun(Generic[T]):
             self._result: T = finished.value
             self._work = None
 
+    def close(self) -> None:
+        """Stop what has not been waited for to its end."""
+        if self._work is not None:
+            self._work.close()
+
     def __await__(self) -> Generator[object, None, T]:
         """Wait for the result."""
         if self._work is None:

@@ -23,7 +23,7 @@ from serving.model_slot import Live, ModelSlot
 from serving.policy import Policy, PolicyNotAllowed, Tier
 from serving.principal import Caller, Identity
 from serving.ratelimit.limiter import RateLimiter
-from serving.ratelimit.limits import Admission
+from serving.ratelimit.limits import Admission, Limit
 from serving.redis_connection import Connection
 from serving.scheduler import Judged, Scheduler
 from serving.settings import Settings
@@ -38,6 +38,17 @@ class Answer:
     body: Mapping[str, object]
     headers: Mapping[str, str]
     count: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the limits and the model said of one request, and the seconds of two stages."""
+
+    granted: Admission
+    headers: dict[str, str]
+    judged: Sequence[Judged]
+    limit_s: float
+    prepare_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,36 +124,23 @@ class Gateway:
         texts = asked.judged_texts()
         rule_set = _chosen_policy(live.policy.policy, tier, asked.policy)
         _check_size(tier, texts)
-        lease = self.new_id("lea")
-        costs = admission.costs(texts)
-        charging = Begun(self._charge(caller, tier, costs, lease))
-        granted = None
-        try:
-            # A long text waits for the limit's answer, or a caller without quota would get it tokenised for nothing.
-            short = costs[admission.TOKENS] <= INLINE_TOKENS
-            if short:
-                prepared, prepare_s = _prepare(live, texts)
-            granted, limit_s = await charging
-            admission.require(granted, tier, self.metrics)
-            if not short:
-                prepared, prepare_s = await asyncio.to_thread(_prepare, live, texts)
-            judging = Begun(self._judge(request, live, prepared))
-            headers = admission.headers(granted, asked.request_id)  # while the model reads
-            judged = await judging
-        finally:
-            if granted is None or granted.allowed:
-                self.limiter.release(caller.principal, lease)
+        with WhileConnected(request):
+            work = await self._limit_and_judge(live, caller, tier, texts)
         total_s = time.perf_counter() - started
-        asking = _Asking(caller, tier, asked, asked.judged_direction(), granted.factor, limit_s, total_s)
-        results = [self._decide(live, asking, rule_set, text, each) for text, each in zip(texts, judged, strict=True)]
+        asking = _Asking(caller, tier, asked, asked.judged_direction(), work.granted.factor, work.limit_s, total_s)
+        results = [
+            self._decide(live, asking, rule_set, text, judged) for text, judged in zip(texts, work.judged, strict=True)
+        ]
 
         async def count() -> None:
-            self.metrics.observe_stages((("limit", limit_s), ("prepare", prepare_s), ("total", total_s)))
+            self.metrics.observe_stages((("limit", work.limit_s), ("prepare", work.prepare_s), ("total", total_s)))
             for event, _ in results:
                 self._count(event)
 
+        if asked.request_id is not None:
+            work.headers["X-Request-ID"] = asked.request_id
         bodies = [body for _, body in results]
-        return Answer(bodies[0] if asked.texts is None else {"results": bodies}, headers, count)
+        return Answer(bodies[0] if asked.texts is None else {"results": bodies}, work.headers, count)
 
     def refresh_gauges(self) -> None:
         """Bring the gauges up to date that nobody pushes."""
@@ -151,13 +149,41 @@ class Gateway:
         self.metrics.event_backlog.set(self.event_log.backlog)
         self.metrics.ready.set(self.slot.current is not None)
 
+    async def _limit_and_judge(self, live: Live, caller: Caller, tier: Tier, texts: Sequence[str]) -> _Work:
+        """Ask the limits and the model, the one while the other works where that is safe."""
+        lease = self.new_id("lea")
+        limits, costs = admission.limits(tier), admission.costs(texts)
+        charging = Begun(self._charge(caller, tier, limits, costs, lease))
+        granted = judging = None
+        try:
+            # A long text waits for the limit's answer, or a caller without quota would get it tokenised for nothing.
+            short = costs[admission.TOKENS] <= INLINE_TOKENS
+            if short:
+                prepared, prepare_s = _prepare(live, texts)
+                # Who had room a moment ago most likely has; the model need not wait for Redis to say so.
+                if self.limiter.expects_room(caller.principal, limits, costs, tier.limits.concurrent):
+                    judging = Begun(self._judge(live, prepared))
+            granted, limit_s = await charging
+            admission.require(granted, tier, self.metrics)
+            if not short:
+                prepared, prepare_s = await asyncio.to_thread(_prepare, live, texts)
+            judging = judging or Begun(self._judge(live, prepared))
+            headers = admission.headers(granted)  # while the model reads
+            return _Work(granted, headers, await judging, limit_s, prepare_s)
+        finally:
+            charging.close()
+            if judging is not None:
+                judging.close()
+            if granted is None or granted.allowed:
+                self.limiter.release(caller.principal, lease)
+
     async def _charge(
-        self, caller: Caller, tier: Tier, costs: Mapping[str, float], lease: str
+        self, caller: Caller, tier: Tier, limits: Sequence[Limit], costs: Mapping[str, float], lease: str
     ) -> tuple[Admission, float]:
         begun = time.perf_counter()
         granted = await self.limiter.hit(
             caller.principal,
-            admission.limits(tier),
+            limits,
             costs,
             concurrent=tier.limits.concurrent,
             lease_id=lease,
@@ -165,11 +191,9 @@ class Gateway:
         )
         return granted, time.perf_counter() - begun
 
-    async def _judge(self, request: Request, live: Live, prepared: Sequence[Prepared]) -> list[Judged]:
-        """Judge, but stop as soon as nobody waits for the answer. Raises ClientDisconnect then."""
+    async def _judge(self, live: Live, prepared: Sequence[Prepared]) -> list[Judged]:
         try:
-            with WhileConnected(request):
-                return await self.scheduler.judge(live.classifier, prepared, self.settings.predict_timeout_s)
+            return await self.scheduler.judge(live.classifier, prepared, self.settings.predict_timeout_s)
         except Overloaded:
             self.metrics.overloaded.inc()
             raise

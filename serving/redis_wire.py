@@ -52,6 +52,7 @@ class RedisWire:
             return await reply
         finally:
             timer.cancel()
+            reply.cancel()  # does nothing to one that came
 
     def post(self, command: Sequence[Word]) -> None:
         """Send a command whose reply nobody waits for, with the next call or after LINGER_S; without a link, nothing.

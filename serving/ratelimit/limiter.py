@@ -66,6 +66,12 @@ class RateLimiter:
         self._local.mirror(principal, demand, weighed)
         return to_admission(demand, weighed)
 
+    def expects_room(
+        self, principal: str, limits: Sequence[Limit], costs: Mapping[str, float], concurrent: int
+    ) -> bool:
+        """Whether :meth:`hit` will most likely admit, by what it answered this principal before in this process."""
+        return self._local.has_room(principal, limits, costs, concurrent)
+
     def release(self, principal: str, lease_id: str) -> None:
         """Give a lease back, without waiting. With Redis away it lapses there by itself."""
         self._local.release(principal, lease_id)

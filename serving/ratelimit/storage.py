@@ -6,11 +6,11 @@ kept warm: every answer of Redis is mirrored into it, so the fallback starts fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from serving.ratelimit.limits import SECOND_US, Demand, Weighed, weigh
+from serving.ratelimit.limits import SECOND_US, Demand, Limit, Weighed, weigh
 
 
 class Storage(Protocol):
@@ -97,6 +97,21 @@ class LocalStorage:
             if len(account.leases) >= demand.concurrent:
                 account.drop_lapsed(now, demand)
             account.leases[demand.lease_id] = now + demand.lease_us
+
+    def has_room(self, principal: str, limits: Sequence[Limit], costs: Mapping[str, float], concurrent: int) -> bool:
+        """Whether a demand would be admitted as far as is known here; False for a principal that is not known.
+
+        Leases that may have lapsed count.
+        """
+        account = self._accounts.get(principal)
+        if account is None or len(account.leases) >= concurrent > 0:
+            return False
+        now = self._clock_us()
+        return all(
+            account.paid_back_us.get(limit.name, now) - now + costs.get(limit.name, 1) * limit.interval_us
+            <= limit.window_us
+            for limit in limits
+        )
 
     def _account(self, principal: str, now_us: int) -> _Account | None:
         account = self._accounts.get(principal)

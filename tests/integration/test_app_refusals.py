@@ -143,6 +143,24 @@ async def test_over_the_limit_is_429_without_inference(open_app: OpenApp) -> Non
     assert service.counted("weir_limited_total", tier="anonymous", limit="requests") == 15
 
 
+async def test_what_another_replica_used_up_is_429_and_the_judging_begun_for_it_is_dropped(
+    open_app: OpenApp,
+) -> None:
+    service = await open_app()
+    async with service.client() as client:
+        first = await client.post("/classify", json={"text": CLEAN})
+        assert first.status_code == 200  # from now on this process expects room
+        redis = service.gateway.connection
+        keys = await redis.execute("KEYS", "weir:limit:*:requests")
+        owed_us = await redis.execute("EVAL", "return redis.call('TIME')[1]", 0)
+        await redis.execute("SET", keys[0], (int(owed_us) + 3_600) * 1_000_000)
+        refused = await client.post("/classify", json={"text": CLEAN})
+    assert refused.status_code == 429
+    assert service.gateway.scheduler.queued_tokens == 0
+    assert service.counted("weir_decisions_total", action="allow", direction="input", tier="anonymous") == 1
+    assert service.counted("weir_events_total", fate="stream") + service.gateway.event_log.backlog == 1
+
+
 async def test_a_long_text_over_the_limit_is_not_even_tokenised(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

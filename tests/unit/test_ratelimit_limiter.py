@@ -146,3 +146,18 @@ async def test_retry_after_is_never_earlier_than_t(used: int) -> None:
     fields = headers(admission)
     if not admission.allowed:
         assert int(fields["Retry-After"]) >= int(fields["RateLimit"].rpartition("t=")[2])
+
+
+async def test_room_is_expected_of_a_known_principal_that_has_some() -> None:
+    bench = Bench()
+    asked = ("p", [REQUESTS], {"requests": 2}, 2)
+    assert not bench.limiter.expects_room(*asked)  # nobody knows it yet
+    await bench.limiter.hit("p", [REQUESTS], {"requests": 3}, concurrent=2, lease_id="a")
+    assert bench.limiter.expects_room(*asked)
+    await bench.limiter.hit("p", [REQUESTS], {}, concurrent=2, lease_id="b")
+    assert not bench.limiter.expects_room(*asked)  # both its leases are out, and one unit is left
+    bench.limiter.release("p", "a")
+    assert not bench.limiter.expects_room(*asked)
+    assert bench.limiter.expects_room("p", [REQUESTS], {}, 2)
+    bench.now_us = 12_000_000
+    assert bench.limiter.expects_room(*asked)
