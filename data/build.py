@@ -26,6 +26,8 @@ from data.commit import code_commit
 from data.config import BuildConfig, SourceConfig
 from data.dataset import Row, content_hash, write_split
 from data.datasheet import datasheet
+from data.framing import SOURCE as FRAMED
+from data.framing import frame
 from data.generators import generate, source_of
 from data.groups import Grouping, group
 from data.overlap import evaluation_texts
@@ -75,11 +77,11 @@ def build(
         raise SourceUnavailableError("no source can be read: " + "; ".join(unavailable.values()))
     selection = _select(config, candidates, cache, say)
     rows = _rows(config, selection, _texts(learned / "train.parquet") if learned else frozenset())
-    if config.planted.count:
-        planted = _plant(stage, config, rows)
-        candidates.append(planted)
-        rows += [Row(one, _own_side(one), one.group or one.id, 1.0) for one in planted.examples]
-        say(f"{PLANTED}: {len(planted.examples)} texts")
+    joined = [_joined(stage, config, rows, source) for source in (PLANTED, FRAMED)]
+    for one in joined:
+        candidates.append(one)
+        rows += [Row(text, _own_side(text), text.group or text.id, 1.0) for text in one.examples]
+        say(f"{one.source}: {len(one.examples)} texts")
     rows.sort(key=lambda row: row.example.id)
     manifest = _write(config, out, rows, Facts(candidates, selection.cleaned, held_out, unavailable), learned)
     say(f"{manifest['rows']} rows in {out}, content {str(manifest['content_hash'])[:12]}")
@@ -159,15 +161,19 @@ def _rows(config: BuildConfig, selection: Selection, learned: frozenset[str]) ->
     return [row for number, row in enumerate(rows) if pinned.get(number, row.split) == row.split]
 
 
-def _plant(stage: CandidateStage, config: BuildConfig, rows: Sequence[Row]) -> Candidates:
-    """Planted documents of both sides, each made of the rows of its own side."""
-    validation = round(config.planted.count * config.validation_share)
-    counts: dict[Split, int] = {"train": config.planted.count - validation, "validation": validation}
+def _joined(stage: CandidateStage, config: BuildConfig, rows: Sequence[Row], source: str) -> Candidates:
+    """Our words and those of public corpora in one text, for both sides, each made of the rows of its own side."""
+    total = (config.planted if source == PLANTED else config.framed).count
+    validation = round(total * config.validation_share)
+    counts: dict[Split, int] = {"train": total - validation, "validation": validation}
     texts: list[Example] = []
     for side, count in counts.items():
         examples = [replace(row.example, group=row.group) for row in rows if row.split == side]
-        texts += plant(examples, config.planted.model_copy(update={"count": count}), config.seed, side)
-    return _own(stage, PLANTED, config.planted.count, texts)
+        if source == PLANTED:
+            texts += plant(examples, config.planted.model_copy(update={"count": count}), config.seed, side)
+        else:
+            texts += frame(examples, config.framed.model_copy(update={"count": count}), config.seed, side)
+    return _own(stage, source, total, texts)
 
 
 def _own_side(example: Example) -> Split:

@@ -59,6 +59,14 @@ class PlantingConfig(_Strict):
     payloads: list[str] = []
 
 
+class FramingConfig(_Strict):
+    """How many texts are made of a request in a scenario of ours, and of which sources' harmful and harmless rows."""
+
+    count: Count = 0
+    harmful: list[str] = []
+    harmless: list[str] = []
+
+
 class BuildConfig(_Strict):
     """The whole of build.yaml."""
 
@@ -70,6 +78,7 @@ class BuildConfig(_Strict):
     groups: GroupConfig
     generated: dict[str, Count] = {}  # examples by generator
     planted: PlantingConfig = PlantingConfig()
+    framed: FramingConfig = FramingConfig()
     sources: dict[str, SourceConfig]
     excluded: dict[str, str]
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from data.candidates import Candidates
 from data.dataset import Row
+from data.framing import SOURCE as FRAMED
 from data.overlap import HeldOut
 from data.planting import SOURCE as PLANTED
 from data.quality import Cleaned, length_summary, target_counts
@@ -56,10 +57,11 @@ def _describe(rows: Sequence[Row]) -> dict[str, object]:
 
 
 _OWN: Final = {
-    PLANTED: "documents of other sources here, with sentences of ours or of other sources planted (data/planting.py)"
+    PLANTED: "documents of other sources here, with sentences of ours or of other sources planted (data/planting.py)",
+    FRAMED: "requests of other sources here, in scenarios of ours (data/framing.py)",
 }
 _GENERATED: Final = "written by our own generators (data/generators)"
-_OWN_LICENCE: Final = {PLANTED: "those of the documents"}
+_OWN_LICENCE: Final = {PLANTED: "those of the documents", FRAMED: "those of the requests"}
 
 
 def _source(candidates: Candidates, rows: Sequence[Row], cleaned: Cleaned) -> dict[str, object]:

@@ -19,6 +19,7 @@ from data.generators.styles import styled
 from data.schema import Category, Kind
 
 PAIRS: Final = 0.5
+PLACE: Final = "¤"
 _HARMFUL_ALONE: Final = 0.26  # with the pairs, 42 % of all texts
 DEVICES: Final = (
     "novel", "persona", "world", "nested", "academic", "work", "game", "format", "plea", "seeded", "codeword",
@@ -110,13 +111,22 @@ def _goal(grammar: Grammar, rng: random.Random, *, harmful: bool) -> _Goal:
     return _Goal(do, np, harm if harmful else "none", frozenset({category} if category else ()))
 
 
-def _scenario(grammar: Grammar, rng: random.Random) -> _Scenario:
-    """Opening, backstory, goal, constraints, format and closing, as long as drawn."""
+def empty(grammar: Grammar, rng: random.Random) -> Made:
+    """A scenario with PLACE where its goal, a sentence in somebody's own words, is to stand."""
+    while True:
+        scenario = _scenario(grammar, rng, PLACE)
+        if "§" not in scenario.text:  # a place for a goal in our own words
+            labels = {"form": scenario.device, "placement": scenario.placement}
+            return Made(capitalised(scenario.text), Kind.BENIGN, scenario.group, labels)
+
+
+def _scenario(grammar: Grammar, rng: random.Random, ask: str | None = None) -> _Scenario:
+    """Opening, backstory, goal (marks for one, if no `ask` is given), constraints, format and closing."""
     device = rng.choice(DEVICES)
     first, second = rng.sample(grammar.rules["first"], 2)
     bound = {"first#1": first, "first#2": second}
     opening = grammar.choose(f"sn_open_{device}", rng, bound)
-    ask = grammar.draw(f"sn_goal_{device}" if rng.random() < 0.75 else "sn_goal", rng, bound)
+    ask = ask or grammar.draw(f"sn_goal_{device}" if rng.random() < 0.75 else "sn_goal", rng, bound)
     ends = [grammar.draw(rule, rng, bound) for rule in ("sn_format", "sn_close") if rng.random() < 0.5]
     fixed = " ".join((opening.text, ask, *ends))
     missing = min(max(int(rng.lognormvariate(4.6, 0.5)), _LEAST), _MOST) - len(fixed.split()) - 8
