@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -43,7 +42,7 @@ from training.needle_texts import (
     real_long,
 )
 from training.plots import heat_maps_plot
-from training.report import environment
+from training.report import environment, rewrite_between
 from training.rows import served_thresholds
 from training.scoring import Progress, score_texts, usable_cores
 
@@ -165,15 +164,7 @@ def build_report(classifier: Classifier, *, seed: int, count: int, long: int, wo
 
 def write_docs(report: Figures, folder: Path) -> None:
     """The heat map as `needle.svg`, and the tables between the marks of `long-texts.md`; ValueError without marks."""
-    page = folder / "long-texts.md"
-    begin, end = _MARKS
-    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise ValueError(f"{page} lacks {begin} or {end}")
-    tables = environment().get_template("needle.md.j2").render(report=report)
-    tables = re.sub(r"\n{3,}", "\n\n", tables).strip()
-    page.write_text(f"{before}{begin}\n\n{tables}\n\n{end}{after}", encoding="utf-8")
+    rewrite_between(folder / "long-texts.md", _MARKS, environment().get_template("needle.md.j2").render(report=report))
     (folder / "needle.svg").write_bytes(draw(report))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,17 @@ def environment() -> jinja2.Environment:
     )
     loaded.filters |= {"percent": percent, "range": with_range, "digits": digits, "threshold": threshold}
     return loaded
+
+
+def rewrite_between(page: Path, marks: tuple[str, str], content: str) -> None:
+    """Put `content` between the two lines of `marks` in a page of the documentation; ValueError if it lacks them."""
+    begin, end = marks
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{page} lacks {begin} or {end}")
+    content = re.sub(r"\n{3,}", "\n\n", content).strip()
+    page.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}", encoding="utf-8")
 
 
 def percent(rate: Mapping[str, Any] | float | None) -> str:
