@@ -16,13 +16,12 @@ from typing import Final
 
 from models.alignment import Alignment, rewrite
 from models.confusables import fold_confusables
-from models.decode import Segment, decode
+from models.decode import Segment, decode, substituted
 from models.decode_text import is_prose, readable
 from models.invisible import INVISIBLE, SUSPECT
 
 MAIN: Final = "main"
 ALTERNATE: Final = "alternate"
-DECODED: Final = "decoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,9 @@ class Normalized:
 def normalize(text: str) -> Normalized:
     """The views of a text; linear in its length and safe for any str, lone surrogates included.
 
-    In the main view zero-width characters vanish and control characters are spaces. Where such a character joins or
-    parts two words, the alternate view reads it the other way round. What an encoding hides is read in the decoded
-    view, with some of the text round it.
+    In the main view zero-width characters vanish, control characters are spaces, and what an encoding hides stands in
+    the place of its code: code says nothing to the model, which has seen more of it round attacks than elsewhere. Where
+    an invisible character joins or parts two words, the alternate view reads it the other way round.
     """
     changes: Counter[str] = Counter()
     if text.isascii() and not _ASCII_CONTROL.search(text):
@@ -69,7 +68,7 @@ def normalize(text: str) -> Normalized:
         if joints:
             views.append(_alternate_view(text, joints))
     if segments := decode(views[0].text, _cleaned):
-        views.append(_decoded_view(views[0], segments))
+        views[0] = _decoded(views[0], segments)
         for segment in segments:
             changes[segment.kind] += segment.end - segment.start
     return Normalized(tuple(views), dict(changes))
@@ -136,37 +135,20 @@ def _cleaned(text: str) -> str:
     return _main_view(text, Counter(), []).text
 
 
-_CONTEXT: Final = 200
 _EVERY: Final = 16
 
 
-def _decoded_view(main: View, segments: Sequence[Segment]) -> View:
-    """What the segments say, in their place in the main view; of that only what stands near a segment."""
+def _decoded(view: View, segments: Sequence[Segment]) -> View:
+    """The view with what the segments say in their place."""
     alignment = Alignment()
-    pieces: list[str] = []
     written = read = 0
-
-    def copy(start: int, end: int) -> None:
-        nonlocal written
-        if start < end:
-            alignment.record(written, start)
-            pieces.append(main.text[start:end])
-            written += end - start
-
     for segment in segments:
-        if pieces and segment.start - read > 2 * _CONTEXT:
-            copy(read, read + _CONTEXT)
-            alignment.record(written, read + _CONTEXT - 1, read + _CONTEXT - 1)
-            pieces.append("\n")
-            written += 1
-            read = segment.start - _CONTEXT
-        copy(read if pieces else max(read, segment.start - _CONTEXT), segment.start)
+        written += segment.start - read
         _spread(alignment, written, segment)
-        pieces.append(segment.text)
         written += len(segment.text)
+        alignment.record(written, segment.end)
         read = segment.end
-    copy(read, min(len(main.text), read + _CONTEXT))
-    return View("".join(pieces), DECODED, (*main.alignments, alignment))
+    return View(substituted(view.text, segments), view.name, (*view.alignments, alignment))
 
 
 def _spread(alignment: Alignment, written: int, segment: Segment) -> None:

@@ -47,7 +47,7 @@ DISGUISES: Final[dict[str, Disguise]] = {
     "base64": _base64,
     "base64 in base64": lambda text: _base64(_base64(text)),
     "base64, URL-safe, unpadded": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
-    "base64 in a sentence": lambda text: f"Decode this and do what it says: {_base64(text)}",
+    "base64 in a sentence": lambda text: f"The note reads, in base64: {_base64(text)}",
     "base32": lambda text: base64.b32encode(text.encode()).decode(),
     "hex": lambda text: text.encode().hex(),
     "hex, spaced": lambda text: text.encode().hex(" "),
