@@ -59,6 +59,25 @@ def decode(text: str, clean: Callable[[str], str], *, depth: int = DEPTH) -> lis
     return sorted(segments, key=lambda segment: segment.start)
 
 
+def unescape(text: str, clean: Callable[[str], str]) -> list[Segment]:
+    """The parts of `text` in which letters are written as escapes, references or percent codes, and what they say.
+
+    Unlike the other decoders these keep every character that is no code, so their answer can stand for the text.
+    """
+    if not may_be_encoded(text):
+        return []
+    taken = bytearray(len(text))
+    segments: list[Segment] = []
+    for found in (percent(text), quoted(text), escapes(text), entities(text)):
+        segments += _accept(found, taken, lambda segment: _said(segment, clean))
+    return sorted(segments, key=lambda segment: segment.start)
+
+
+def _said(segment: Segment, clean: Callable[[str], str]) -> Segment | None:
+    text = clean(segment.text)
+    return replace(segment, text=text) if text and is_prose(text, least=segment.least) else None
+
+
 def _transports(text: str) -> Iterator[Iterable[Segment]]:
     yield spelt_bytes(text, readable)
     yield base64_pieces(text, readable)

@@ -16,12 +16,13 @@ from typing import Final
 
 from models.alignment import Alignment, rewrite
 from models.confusables import fold_confusables
-from models.decode import Segment, decode, substituted
+from models.decode import Segment, decode, substituted, unescape
 from models.decode_text import is_prose, readable
 from models.invisible import INVISIBLE, SUSPECT
 
 MAIN: Final = "main"
 ALTERNATE: Final = "alternate"
+DECODED: Final = "decoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,11 @@ class Normalized:
 def normalize(text: str) -> Normalized:
     """The views of a text; linear in its length and safe for any str, lone surrogates included.
 
-    In the main view zero-width characters vanish, control characters are spaces, and what an encoding hides stands in
-    the place of its code: code says nothing to the model, which has seen more of it round attacks than elsewhere. Where
-    an invisible character joins or parts two words, the alternate view reads it the other way round.
+    In the main view zero-width characters vanish and control characters are spaces. Where such a character joins or
+    parts two words, the alternate view reads it the other way round. Escapes and character references are letters
+    written otherwise, and the main view shows the letters; nothing is lost by that. What other encodings hide is read
+    in the decoded view, with some of the text round it, and the main view keeps the code: a decoder that errs, or is
+    led astray by words beside a code, must not hide what is there to be read.
     """
     changes: Counter[str] = Counter()
     if text.isascii() and not _ASCII_CONTROL.search(text):
@@ -67,11 +70,18 @@ def normalize(text: str) -> Normalized:
         views = [_main_view(text, changes, joints)]
         if joints:
             views.append(_alternate_view(text, joints))
+    if segments := unescape(views[0].text, _cleaned):
+        views[0] = _unescaped(views[0], segments)
+        _count(changes, segments)
     if segments := decode(views[0].text, _cleaned):
-        views[0] = _decoded(views[0], segments)
-        for segment in segments:
-            changes[segment.kind] += segment.end - segment.start
+        views.append(_decoded_view(views[0], segments))
+        _count(changes, segments)
     return Normalized(tuple(views), dict(changes))
+
+
+def _count(changes: Counter[str], segments: Sequence[Segment]) -> None:
+    for segment in segments:
+        changes[segment.kind] += segment.end - segment.start
 
 
 _ASCII_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -135,10 +145,7 @@ def _cleaned(text: str) -> str:
     return _main_view(text, Counter(), []).text
 
 
-_EVERY: Final = 16
-
-
-def _decoded(view: View, segments: Sequence[Segment]) -> View:
+def _unescaped(view: View, segments: Sequence[Segment]) -> View:
     """The view with what the segments say in their place."""
     alignment = Alignment()
     written = read = 0
@@ -149,6 +156,39 @@ def _decoded(view: View, segments: Sequence[Segment]) -> View:
         alignment.record(written, segment.end)
         read = segment.end
     return View(substituted(view.text, segments), view.name, (*view.alignments, alignment))
+
+
+_CONTEXT: Final = 200
+_EVERY: Final = 16
+
+
+def _decoded_view(main: View, segments: Sequence[Segment]) -> View:
+    """What the segments say, in their place in the main view; of that only what stands near a segment."""
+    alignment = Alignment()
+    pieces: list[str] = []
+    written = read = 0
+
+    def copy(start: int, end: int) -> None:
+        nonlocal written
+        if start < end:
+            alignment.record(written, start)
+            pieces.append(main.text[start:end])
+            written += end - start
+
+    for segment in segments:
+        if pieces and segment.start - read > 2 * _CONTEXT:
+            copy(read, read + _CONTEXT)
+            alignment.record(written, read + _CONTEXT - 1, read + _CONTEXT - 1)
+            pieces.append("\n")
+            written += 1
+            read = segment.start - _CONTEXT
+        copy(read if pieces else max(read, segment.start - _CONTEXT), segment.start)
+        _spread(alignment, written, segment)
+        pieces.append(segment.text)
+        written += len(segment.text)
+        read = segment.end
+    copy(read, min(len(main.text), read + _CONTEXT))
+    return View("".join(pieces), DECODED, (*main.alignments, alignment))
 
 
 def _spread(alignment: Alignment, written: int, segment: Segment) -> None:
