@@ -60,6 +60,7 @@ SCHEMA: Final = pa.schema(
         ("timings_ms", pa.map_(pa.string(), pa.float64())),
         ("text", pa.string()),
         ("embedding", pa.list_(pa.float32())),
+        ("cluster", pa.struct([("id", pa.string()), ("similarity", pa.float64())])),
         ("schema", pa.int32()),
     ]
 )

@@ -13,6 +13,7 @@ import onnxruntime as ort
 from data.schema import Coverage, Prediction
 from models import aggregate
 from models.bundle import MODEL, TOKENIZER, Bundle, BundleError, Manifest
+from models.clusters import CLUSTERS, NO_CLUSTERS, Clusters, ClustersError, read_clusters
 from models.normalize import MAIN, normalize
 from models.windows import TokenizerError, Window, Windower
 
@@ -62,12 +63,15 @@ class Classifier:
         manifest: Manifest,
         windower: Windower,
         session: ort.InferenceSession,
+        *,
         provider: str,
         max_batch_tokens: int,
+        clusters: Clusters = NO_CLUSTERS,
     ) -> None:
         self.manifest = manifest
         self.provider = provider
         self.max_batch_tokens = max_batch_tokens
+        self.clusters = clusters
         self._windower = windower
         self._session = session
 
@@ -88,7 +92,14 @@ class Classifier:
             raise BundleError(f"{bundle.directory / TOKENIZER}: {error}") from error
         session = _session(bundle.read(MODEL), threads, provider)
         _check_interface(session, manifest, bundle)
-        return cls(manifest, windower, session, provider, 0 if provider == "cpu" else max_batch_tokens)
+        return cls(
+            manifest,
+            windower,
+            session,
+            provider=provider,
+            max_batch_tokens=0 if provider == "cpu" else max_batch_tokens,
+            clusters=_clusters(bundle),
+        )
 
     @property
     def version(self) -> str:
@@ -137,13 +148,15 @@ class Classifier:
             raise ClassifierError(f"model {self.version} answered with a non-finite number")
         scores = aggregate.scores(logits, prepared.main_windows, self.manifest)
         highest = dict(zip(self.manifest.labels, logits.argmax(axis=0).tolist(), strict=True))
+        embedding = outputs.embeddings[highest[max(scores, key=scores.__getitem__)]].copy()
         return Prediction(
             scores=scores,
             coverage=Coverage(prepared.tokens, prepared.scanned, prepared.main_windows),
             spans={category: prepared.windows[row].span for category, row in highest.items()},
-            embedding=outputs.embeddings[highest[max(scores, key=scores.__getitem__)]].copy(),
+            embedding=embedding,
             changes=prepared.changes,
             model_version=self.version,
+            cluster=self.clusters.nearest(embedding),
         )
 
     def predict(self, texts: Iterable[str]) -> list[Prediction]:
@@ -192,6 +205,15 @@ def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
 
 
 _PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def _clusters(bundle: Bundle) -> Clusters:
+    if CLUSTERS not in bundle.manifest.files:
+        return NO_CLUSTERS
+    try:
+        return read_clusters(bundle.read(CLUSTERS), bundle.manifest.embedding_size)
+    except ClustersError as error:
+        raise BundleError(f"{bundle.directory / CLUSTERS}: {error}") from error
 
 
 def _session(model: bytes, threads: int, provider: str) -> ort.InferenceSession:

@@ -76,6 +76,7 @@ class _Asking:
             anomaly=0.0,
             limit_factor=self.limit_factor,
             model_version=prediction.model_version,
+            cluster=prediction.cluster,
             policy=decision.policy,
             policy_version=decision.policy_version,
             timings_ms={stage: value * 1000 for stage, value in seconds.items()},

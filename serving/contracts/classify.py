@@ -167,6 +167,13 @@ class AnomalyBody(BaseModel):
     limit_factor: float
 
 
+class ClusterBody(BaseModel):
+    """The known group of attacks that the text is most like; similarity 0 is a harmless text's, 1 a member's."""
+
+    id: str
+    similarity: float
+
+
 class TimingsBody(BaseModel):
     """Milliseconds in each stage; `total` is from the first byte of the request to the decision."""
 
@@ -189,6 +196,7 @@ class ClassifyResult(BaseModel):
     reasons: list[ReasonBody]
     coverage: CoverageBody
     anomaly: AnomalyBody
+    cluster: ClusterBody | None
     redacted_text: str | None
     model_version: str
     policy_version: str
@@ -211,7 +219,7 @@ def result_body(
     timings_ms: Mapping[str, float],
 ) -> dict[str, object]:
     """One judgement, in the field order of the contract; `block` and `block_message` let Kong use it without Lua."""
-    coverage = prediction.coverage
+    coverage, cluster = prediction.coverage, prediction.cluster
     return {
         "id": event_id,
         "action": decision.action.value,
@@ -238,6 +246,7 @@ def result_body(
             "complete": coverage.complete,
         },
         "anomaly": {"score": anomaly, "limit_factor": limit_factor},
+        "cluster": None if cluster is None else {"id": cluster.id, "similarity": round(cluster.similarity, 6)},
         "redacted_text": decision.redacted_text,
         "model_version": prediction.model_version,
         "policy_version": decision.policy_version,
