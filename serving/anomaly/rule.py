@@ -1,0 +1,308 @@
+"""What one request teaches about its caller: the reference rule. `observe.lua` is the same rule on Redis.
+
+Pure: state, observation and time in, state out. The one state serves principals and addresses (:class:`Level`): a
+principal is watched for the addresses it comes from, an address for the keys that are used there. Numbers are rounded
+to a millionth after each step, so that two libraries' last bits cannot drift apart; a differential test on random
+histories holds the two versions together.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+from serving.anomaly import sketch
+from serving.anomaly.signals import MOST, PROOF, SIGNALS, Signal, score, signals_of
+from serving.anomaly.standing import SECOND_US, STANDING, Adaptive, Knobs, Level, Standing, factor_at, is_fresh
+
+__all__ = ["Adaptive", "Knobs", "Level", "Observation", "Standing", "State", "Verdict", "factor_at", "observe"]
+
+MEMORY_US: Final = 6 * 3600 * SECOND_US  # half-life of suspicion: low and slow adds up over hours
+RATE_HALF_US: Final = 60 * SECOND_US
+FLOW_HALF_US: Final = 120 * SECOND_US
+GENERATION_US: Final = 600 * SECOND_US  # different addresses or keys are counted over one to two of these
+LEARNING: Final = 0.02  # weight of one request in what is usual for its caller
+RECENT: Final = 4
+ALIKE_BITS: Final = 10  # of 64: how far apart the fingerprints of texts alike may be
+NOTHING: Final = bytes(8)
+_REST: Final = struct.Struct(f"<12d8s{8 * RECENT}s{sketch.REGISTERS}s{sketch.REGISTERS}s")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One judged text, or one failed credential, as the rule sees it; no text, no score of a model.
+
+    `injection`, `harm` and `similarity` are evidence in [0, 1] (:mod:`serving.anomaly.evidence`), `hot` is the heat
+    of the text's pattern (:mod:`serving.anomaly.patterns`). `tokens` is what the text cost this caller, 0 if another
+    account paid. `other` is 64 hashed bits of the address (for a principal) or of the key (for an address), 0 for
+    none; `pattern` the text's fingerprint, 0 for none. Of an `unknown_key` only `other` counts: the credential tried.
+    """
+
+    injection: float = 0.0
+    harm: float = 0.0
+    similarity: float = 0.0
+    near_threshold: bool = False
+    tokens: int = 0
+    other: int = 0
+    hot: float = 0.0
+    pattern: int = 0
+    unknown_key: bool = False
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether nothing about the text itself gives cause."""
+        return not (self.unknown_key or self.near_threshold) and max(self.injection, self.harm, self.hot) < 0.5
+
+    def pack(self) -> bytes:
+        """As `observe.lua` reads it."""
+        return _OBSERVATION.pack(
+            self.injection,
+            self.harm,
+            self.similarity,
+            self.near_threshold,
+            self.tokens,
+            self.hot,
+            self.unknown_key,
+            self.ordinary,
+            self.other.to_bytes(8, "big"),
+            self.pattern.to_bytes(8, "big"),
+        )
+
+
+_OBSERVATION: Final = struct.Struct("<8d8s8s")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that is remembered of one principal or address, 528 bytes.
+
+    `rate` and `flow` are decayed counts of requests and tokens; `*_norm` is what is usual for this caller. `count` is
+    how many others were seen lately, in the two generations `newer` and `older`. `last`, `run` and `rotation` follow
+    keys that are used one after another, `recent` and `alike` texts of one structure.
+    """
+
+    standing: Standing = field(default_factory=Standing)
+    cut_us: int = 0
+    rate: float = 0.0
+    rate_norm: float = 0.0
+    flow: float = 0.0
+    flow_norm: float = 0.0
+    size_norm: float = 0.0
+    count: float = 0.0
+    count_norm: float = 0.0
+    turned_us: int = 0
+    run: int = 0
+    rotation: float = 0.0
+    alike: float = 0.0
+    last: int = 0
+    recent: tuple[int, ...] = (0,) * RECENT
+    newer: bytes = sketch.EMPTY
+    older: bytes = sketch.EMPTY
+
+    def pack(self) -> bytes:
+        """The bytes that Redis keeps; they begin with the standing."""
+        numbers = (self.cut_us, self.rate, self.rate_norm, self.flow, self.flow_norm, self.size_norm, self.count)
+        more = (self.count_norm, self.turned_us, self.run, self.rotation, self.alike)
+        recent = b"".join(pattern.to_bytes(8, "big") for pattern in self.recent)
+        rest = _REST.pack(*numbers, *more, self.last.to_bytes(8, "big"), recent, self.newer, self.older)
+        return self.standing.pack() + rest
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """Read :meth:`pack`. Raises struct.error."""
+        *numbers, last, recent, newer, older = _REST.unpack_from(packed, STANDING.size)
+        state = cls(Standing.unpack(packed), *numbers)
+        return replace(
+            state,
+            cut_us=int(state.cut_us),
+            turned_us=int(state.turned_us),
+            run=int(state.run),
+            last=int.from_bytes(last, "big"),
+            recent=tuple(int.from_bytes(recent[at : at + 8], "big") for at in range(0, len(recent), 8)),
+            newer=newer,
+            older=older,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is thought of a caller after an observation. `cut`: this observation lowered the factor."""
+
+    score: float
+    factor: float
+    signals: Mapping[Signal, float]
+    fresh: bool
+    cut: bool = False
+
+
+def observe(state: State | None, observation: Observation, now_us: int, knobs: Knobs) -> tuple[State, Verdict]:
+    """The state after one observation, and what follows from it. None is a caller never seen."""
+    if state is None:
+        state = State(Standing(since_us=now_us, seen_us=now_us), turned_us=now_us)
+    fresh = is_fresh(state.standing, now_us)
+    before, new_other = _count_others(_decayed(state, now_us), observation, now_us)
+    followed = _follow(before, observation, new_other) if knobs.level is Level.ADDRESS else before
+    steps = _steps(followed, observation, new_other, fresh, knobs)
+    suspicions = tuple(
+        _rounded(min(max(gathered + step, 0.0), MOST))
+        for gathered, step in zip(followed.standing.suspicions, steps, strict=True)
+    )
+    after = replace(followed, standing=replace(followed.standing, suspicions=suspicions))
+    return _judged(after, observation, now_us, knobs, rose=_rose(steps))
+
+
+def _decayed(state: State, now_us: int) -> State:
+    """The state at `now_us`. A clock that jumped back counts as one that stood still."""
+    standing = state.standing
+    waited = max(now_us - standing.seen_us, 0)
+    fading = 2.0 ** (-waited / MEMORY_US)
+    aged = replace(
+        standing,
+        bad_us=min(standing.bad_us, now_us),
+        since_us=min(standing.since_us, now_us),
+        seen_us=now_us,
+        suspicions=tuple(_rounded(steps * fading) for steps in standing.suspicions),
+    )
+    return replace(
+        state,
+        standing=aged,
+        cut_us=min(state.cut_us, now_us),
+        turned_us=min(state.turned_us, now_us),
+        rate=_rounded(state.rate * 2.0 ** (-waited / RATE_HALF_US)),
+        flow=_rounded(state.flow * 2.0 ** (-waited / FLOW_HALF_US)),
+    )
+
+
+def _count_others(state: State, observation: Observation, now_us: int) -> tuple[State, bool]:
+    """Turn the generations if it is time, and note the other side; True for one not seen lately."""
+    turns = (now_us - state.turned_us) // GENERATION_US
+    if turns:
+        norm = _rounded(state.count_norm + (state.count - state.count_norm) / 8)
+        older = state.newer if turns == 1 else sketch.EMPTY
+        count = _rounded(sketch.count(sketch.EMPTY, older))
+        state = replace(state, newer=sketch.EMPTY, older=older, count=count, count_norm=norm, turned_us=now_us)
+    if not observation.other or sketch.knows(state.newer, observation.other):
+        return state, False
+    new = not sketch.knows(state.older, observation.other)
+    newer = sketch.add(state.newer, observation.other)
+    return replace(state, newer=newer, count=_rounded(sketch.count(newer, state.older))), new
+
+
+def _follow(state: State, observation: Observation, new_key: bool) -> State:
+    """Note which key an address uses and what its texts look like.
+
+    `rotation` is the share of changes that led from a key used several times in a row to one never seen: of a crowd
+    behind one address hardly any do, as its members come and go and return. `alike` is the share of texts that look
+    like a recent one.
+    """
+    if observation.unknown_key:
+        return state
+    if observation.other == state.last:
+        state = replace(state, run=state.run + 1)
+    elif observation.other:
+        turned = 1 - 1 / state.run if new_key and state.run else 0.0
+        rotation = _rounded(state.rotation + 0.4 * (turned - state.rotation)) if state.run else 0.0
+        state = replace(state, run=1, rotation=rotation, last=observation.other)
+    if not observation.pattern:
+        return state
+    known = any(seen and (seen ^ observation.pattern).bit_count() <= ALIKE_BITS for seen in state.recent)
+    recent = state.recent if known else (observation.pattern, *state.recent[:-1])
+    return replace(state, recent=recent, alike=_rounded(state.alike + 0.2 * (known - state.alike)))
+
+
+def _steps(state: State, seen: Observation, new_other: bool, fresh: bool, knobs: Knobs) -> tuple[float, ...]:
+    """By how much the observation moves each signal, in the order of SIGNALS."""
+    if seen.unknown_key:
+        tried = 1.5 if new_other else 0.0
+        return tuple(tried if signal is Signal.UNKNOWN_KEYS else 0.0 for signal in SIGNALS)
+    crowd = 2 * _doublings(state.count, 4 * max(state.count_norm, 1.0), 3) - 1
+    at_address = knobs.level is Level.ADDRESS
+    return (
+        2.1 * seen.injection - 1,
+        1.8 * seen.harm - 0.8,
+        2 * seen.similarity - 1,
+        (10 if fresh else 5) * seen.hot - 1,
+        _rate_step(state, seen, knobs),
+        _cost_step(state, seen, knobs),
+        crowd if at_address else 0.0,
+        0.0 if at_address else crowd,
+        3 * _between(state.rotation * state.alike, 0.35, 0.75) - 1,
+        -1.0,
+        0.8 if seen.near_threshold else -0.4,
+    )
+
+
+def _rate_step(state: State, seen: Observation, knobs: Knobs) -> float:
+    per_minute = (state.rate + 1) * math.log(2)
+    usual = max(state.rate_norm, 0.2 * knobs.requests_per_minute)
+    return 2 * _doublings(per_minute, usual, 2) - 1 if seen.tokens else 0.0
+
+
+def _cost_step(state: State, seen: Observation, knobs: Knobs) -> float:
+    """A large text is odd in a flood of tokens, or once a flood has been proven."""
+    if not seen.tokens:
+        return 0.0
+    per_minute = (state.flow + seen.tokens) * math.log(2) / 2
+    flood = _doublings(per_minute, max(state.flow_norm, 0.1 * knobs.tokens_per_minute), 3)
+    usual = max(state.size_norm, math.log(knobs.largest_tokens / 16))
+    large = _between(math.log(seen.tokens) - usual, math.log(2), math.log(8))
+    proven = min(state.standing.suspicions[SIGNALS.index(Signal.COST)] / PROOF, 1.0)
+    return 2.2 * large * max(flood, proven) - 1
+
+
+def _rose(steps: tuple[float, ...]) -> bool:
+    """Whether the observation gives cause by itself: rate and a crowd alone do not."""
+    bystanders = (Signal.RATE, Signal.KEYS_PER_ADDRESS)
+    return any(step > 0 for signal, step in zip(SIGNALS, steps, strict=True) if signal not in bystanders)
+
+
+def _judged(state: State, seen: Observation, now_us: int, knobs: Knobs, *, rose: bool) -> tuple[State, Verdict]:
+    """Cut, hold or leave the factor; learn what is usual while all is calm."""
+    adaptive, standing = knobs.adaptive, state.standing
+    signals = signals_of(standing.suspicions)
+    total = score(signals)
+    factor = factor_at(replace(standing, pin=-1.0), now_us, adaptive)
+    cut = rose and total >= adaptive.cut_at and now_us - state.cut_us >= adaptive.cut_interval_s * SECOND_US
+    if cut:  # the surer, the deeper
+        deeper = 1 + 3 * (total - adaptive.cut_at) / (1 - adaptive.cut_at)
+        factor = max(adaptive.floor, _rounded(factor * adaptive.cut**deeper))
+        state = replace(state, cut_us=now_us)
+    if rose and total >= adaptive.release_at:
+        standing = replace(standing, factor=factor, bad_us=now_us)
+    good = min(standing.good + 1, 1_000_000) if seen.ordinary else standing.good // 2
+    standing = replace(standing, good=standing.good if seen.unknown_key else good)
+    state = replace(_learnt(state, seen, calm=total < adaptive.release_at), standing=standing)
+    fresh = is_fresh(standing, now_us)
+    return state, Verdict(total, factor_at(standing, now_us, adaptive), signals, fresh, cut)
+
+
+def _learnt(state: State, seen: Observation, *, calm: bool) -> State:
+    if not seen.tokens or seen.unknown_key:
+        return state
+    rate, flow = _rounded(state.rate + 1), _rounded(state.flow + seen.tokens)
+    if not calm:
+        return replace(state, rate=rate, flow=flow)
+    return replace(
+        state,
+        rate=rate,
+        flow=flow,
+        rate_norm=_rounded(state.rate_norm + LEARNING * (rate * math.log(2) - state.rate_norm)),
+        flow_norm=_rounded(state.flow_norm + LEARNING * (flow * math.log(2) / 2 - state.flow_norm)),
+        size_norm=_rounded(state.size_norm + LEARNING * (math.log(seen.tokens) - state.size_norm)),
+    )
+
+
+def _between(value: float, low: float, high: float) -> float:
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def _doublings(value: float, usual: float, most: int) -> float:
+    """How often the usual must be doubled to reach the value, as a share of `most`, within [0, 1]."""
+    return _between(math.log2(value / usual), 0, most) if value > usual else 0.0
+
+
+def _rounded(value: float) -> float:
+    return math.floor(value * 1e6 + 0.5) / 1e6

@@ -1,0 +1,136 @@
+"""The controller: how far a caller's limits are lowered, from what is remembered of its offences.
+
+Multiplicative cut, cool-down, additive recovery, between a floor and a ceiling: AIMD as congestion control has it
+(Chiu and Jain 1989), with the shape of inspect_ai's adaptive concurrency. Recovery is a function of time alone, so
+nothing has to run for it and a caller who stays away comes back to its full room. All times are microseconds.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, Literal, Self
+
+from serving.anomaly.signals import SIGNALS, Signal, score, signals_of
+
+SECOND_US: Final = 1_000_000
+ESTABLISHED_REQUESTS: Final = 5
+ESTABLISHED_US: Final = 600 * SECOND_US
+NO_PIN: Final = -1.0
+
+
+class Level(StrEnum):
+    """What a state is about."""
+
+    PRINCIPAL = "principal"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """How a tier's limits learn; the section `adaptive` of a tier in policy.yaml. docs/policy.md explains the fields.
+
+    Together `cool_down_s` and `recovery_s` are the time after the last offence in which all room is back.
+    """
+
+    mode: Literal["off", "shadow", "enforce"] = "enforce"
+    floor: float = 0.001
+    ceiling: float = 1.0
+    cut: float = 0.25
+    cut_interval_s: float = 1.0
+    cool_down_s: float = 480.0
+    recovery_s: float = 120.0
+    cut_at: float = 0.8
+    release_at: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.floor <= self.ceiling <= 1:
+            raise ValueError("floor and ceiling must be in (0, 1], the floor not above the ceiling")
+        if not 0 < self.cut < 1:
+            raise ValueError("cut must be in (0, 1)")
+        if not 0 < self.release_at <= self.cut_at < 1:
+            raise ValueError("release_at and cut_at must be in (0, 1), release_at not above cut_at")
+        if self.cut_interval_s < 0 or self.cool_down_s < 0 or self.recovery_s <= 0:
+            raise ValueError("cut_interval_s and cool_down_s must be at least 0, recovery_s above 0")
+
+    @property
+    def longest_debt_us(self) -> int:
+        """No single charge at a lowered factor lasts longer, so that debts are paid when the room is back."""
+        return int((self.cool_down_s + self.recovery_s) * 0.9 * SECOND_US)
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """What the rule must know of the caller's tier. A newcomer's usual rate and cost are guessed from its limits."""
+
+    adaptive: Adaptive = Adaptive()
+    requests_per_minute: float = 50
+    tokens_per_minute: float = 100_000
+    largest_tokens: float = 25_000
+    level: Level = Level.PRINCIPAL
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The part of a caller's state that admission reads.
+
+    `factor` is what the last offence left and `bad_us` when that was; `since_us` is the first observation, `good` how
+    many judged requests gave no cause (an offence halves it). `pin` is an operator's word: a fixed factor, 0 for a
+    ban, :data:`NO_PIN` for none. `suspicions` are the gathered steps by signal, as they were at `seen_us`.
+    """
+
+    factor: float = 1.0
+    bad_us: int = 0
+    since_us: int = 0
+    good: int = 0
+    pin: float = NO_PIN
+    seen_us: int = 0
+    suspicions: tuple[float, ...] = (0.0,) * len(SIGNALS)
+
+    @property
+    def signals(self) -> dict[Signal, float]:
+        """What had been gathered when this caller was last seen, each in [0, 1]."""
+        return signals_of(self.suspicions)
+
+    @property
+    def score(self) -> float:
+        """The anomaly score when this caller was last seen."""
+        return score(self.signals)
+
+    def pack(self) -> bytes:
+        """The bytes that Redis keeps: :data:`STANDING`."""
+        return STANDING.pack(
+            self.factor, self.bad_us, self.since_us, self.good, self.pin, self.seen_us, *self.suspicions
+        )
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """Read :meth:`pack`. Raises struct.error."""
+        factor, bad_us, since_us, good, pin, seen_us, *suspicions = STANDING.unpack_from(packed)
+        return cls(factor, int(bad_us), int(since_us), int(good), pin, int(seen_us), tuple(suspicions))
+
+    def moved(self, by_us: int) -> Self:
+        """The same on a clock that is `by_us` ahead."""
+        return replace(
+            self, bad_us=self.bad_us + by_us, since_us=self.since_us + by_us, seen_us=self.seen_us + by_us
+        )
+
+
+STANDING: Final = struct.Struct(f"<{6 + len(SIGNALS)}d")
+
+
+def factor_at(standing: Standing, now_us: int, adaptive: Adaptive) -> float:
+    """The adaptive factor now: as cut, until the cool-down is over; then it grows evenly up to the ceiling."""
+    if standing.pin > 0:
+        return min(standing.pin, 1.0)
+    rested_us = now_us - standing.bad_us - adaptive.cool_down_s * SECOND_US
+    regained = max(rested_us, 0.0) / (adaptive.recovery_s * SECOND_US) * (adaptive.ceiling - adaptive.floor)
+    return min(max(standing.factor, adaptive.floor) + regained, adaptive.ceiling)
+
+
+def is_fresh(standing: Standing | None, now_us: int) -> bool:
+    """Whether this caller has too little history to be told from one who was made for the occasion."""
+    if standing is None or standing.good < ESTABLISHED_REQUESTS:
+        return True
+    return now_us - standing.since_us < ESTABLISHED_US
