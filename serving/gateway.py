@@ -114,7 +114,7 @@ class Gateway:
         rule_set = _chosen_policy(live.policy.policy, tier, asked.policy)
         _check_size(tier, texts)
         lease = self.new_id("lea")
-        costs = admission.costs(texts)
+        costs = admission.costs(texts, live.policy.policy.rule_sets[rule_set].price_per_1k_tokens)
         charging = asyncio.create_task(self._charge(caller, tier, costs, lease))
         try:
             await asyncio.sleep(0)  # lets the call to Redis leave before the tokeniser takes the thread
@@ -131,6 +131,7 @@ class Gateway:
             self._after(self._release(caller, lease, charging))
         total_s = time.perf_counter() - started
         self._observe(judged, limit_s, prepare_s, total_s)
+        admission.count_cost(self.metrics, rule_set, costs)
         asking = _Asking(caller, tier, asked, asked.judged_direction(), granted.factor, limit_s, total_s)
         results = [self._decide(live, asking, rule_set, text, each) for text, each in zip(texts, judged, strict=True)]
         headers = admission.headers(granted)

@@ -19,6 +19,11 @@ STAGES: Final = ("limit", "prepare", "queue", "model", "total")
 _SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 
 
+# A prompt of a sentence to a book; a thousandth of a cent to ten units of money.
+_TOKENS: Final = (16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576)
+_MONEY: Final = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+
+
 class Metrics:
     """Everything this process counts; one object, passed to whoever counts."""
 
@@ -70,6 +75,20 @@ class Metrics:
         self.stages = {name: self.stage.labels(name) for name in STAGES}
         self.tokens = Counter("weir_tokens_scanned", "Tokens that the model read.", registry=self.registry)
         self.windows = Counter("weir_windows", "Windows that the model read.", registry=self.registry)
+        self.query_tokens = Histogram(
+            "weir_query_tokens",
+            "Tokens that one request was charged, by policy.",
+            ("policy",),
+            buckets=_TOKENS,
+            registry=self.registry,
+        )
+        self.query_cost = Histogram(
+            "weir_query_cost",
+            "Money that one request was charged, by policy, in the policy file's currency.",
+            ("policy",),
+            buckets=_MONEY,
+            registry=self.registry,
+        )
         self.incomplete = Counter(
             "weir_incomplete_scans", "Texts of which some token was not scanned.", registry=self.registry
         )

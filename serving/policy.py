@@ -20,6 +20,7 @@ from typing import Final, Literal, Protocol
 from data.schema import Action, Category, Coverage, Decision, Direction, Prediction, Reason
 from models.bundle import BundleError, load_bundle
 from models.registry import resolve
+from serving.budget import NO_BUDGET, DailyBudget
 from serving.policy_errors import PolicyError
 from serving.policy_file import PolicyFile, Rules, RuleSetFile, TierFile, read_policy_file
 
@@ -84,6 +85,7 @@ class Tier:
     log_text: str
     policy: str
     allowed_policies: tuple[str, ...]
+    daily_budget: DailyBudget = NO_BUDGET
 
     def choose(self, requested: str | None) -> str:
         """The rule set for a request that names one, or none. Raises :class:`PolicyNotAllowed`."""
@@ -108,6 +110,7 @@ class RuleSet:
     name: str
     rules: Mapping[Direction, Mapping[Category, tuple[Rule, ...]]]
     block_message: str | None
+    price_per_1k_tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +134,13 @@ def load_policy(path: Path = DEFAULT_PATH) -> Policy:
 def _policy(written: PolicyFile) -> Policy:
     canonical = json.dumps(written.model_dump(mode="json"), sort_keys=True).encode()
     return Policy(
-        tiers={name: _tier(name, tier) for name, tier in written.tiers.items()},
+        tiers={name: _tier(name, tier, written.currency) for name, tier in written.tiers.items()},
         rule_sets={name: _rule_set(name, rule_set) for name, rule_set in written.policies.items()},
         version=hashlib.sha256(canonical).hexdigest()[:12],
     )
 
 
-def _tier(name: str, written: TierFile) -> Tier:
+def _tier(name: str, written: TierFile, currency: str) -> Tier:
     return Tier(
         name=name,
         limits=Limits(
@@ -153,6 +156,7 @@ def _tier(name: str, written: TierFile) -> Tier:
         log_text=written.log_text,
         policy=written.policy,
         allowed_policies=tuple(dict.fromkeys((written.policy, *written.allowed_policies))),
+        daily_budget=DailyBudget(written.daily_budget.tokens, written.daily_budget.money, currency),
     )
 
 
@@ -167,7 +171,7 @@ def _rule_set(name: str, written: RuleSetFile) -> RuleSet:
         }
 
     rules = {Direction.INPUT: ordered(written.input), Direction.OUTPUT: ordered(written.output)}
-    return RuleSet(name=name, rules=rules, block_message=written.block_message)
+    return RuleSet(name, rules, written.block_message, written.price_per_1k_tokens)
 
 
 @dataclass(frozen=True, slots=True)

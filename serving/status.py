@@ -88,7 +88,7 @@ def _policy(policy: Policy) -> dict[str, object]:
 
 
 def _tier(tier: Tier) -> dict[str, object]:
-    limits = tier.limits
+    limits, budget = tier.limits, tier.daily_budget
     return {
         "requests_per_minute": limits.requests_per_minute,
         "burst": limits.burst,
@@ -97,6 +97,7 @@ def _tier(tier: Tier) -> dict[str, object]:
         "concurrent": limits.concurrent,
         "max_characters": limits.max_characters,
         "max_texts": limits.max_texts,
+        "daily_budget": {"tokens": budget.tokens, "money": budget.money, "currency": budget.currency},
         "on_redis_down": tier.on_redis_down,
         "policies": list(tier.allowed_policies),
     }

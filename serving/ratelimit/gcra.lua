@@ -4,7 +4,7 @@
 -- KEYS[1]       sorted set: lease id -> time at which the lease lapses
 -- KEYS[2..]     one string per limit: the time at which all is paid back
 -- ARGV[1..4]    factor, lease id, allowed leases (0: any number), lifetime of a lease
--- ARGV[5..]     per limit: interval (per unit), window (interval * burst), cost (units)
+-- ARGV[5..]     per limit: interval (per unit), window (interval * burst), cost (units), whether the factor applies
 -- returns       admitted, leases full, leases held, then per limit: ahead, remaining, retry
 --
 -- Numbers are written with %.0f: Lua's own tostring keeps 14 digits, and a time has 16.
@@ -29,13 +29,14 @@ local admitted = 1 - full
 local paid_back = #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}
 local limits = {}
 for i = 1, #KEYS - 1 do
-    local interval, window, cost = tonumber(ARGV[3 * i + 2]), tonumber(ARGV[3 * i + 3]), tonumber(ARGV[3 * i + 4])
-    local charge = math.ceil(cost * interval / factor)
+    local interval, window, cost = tonumber(ARGV[4 * i + 1]), tonumber(ARGV[4 * i + 2]), tonumber(ARGV[4 * i + 3])
+    local price = ARGV[4 * i + 4] == '1' and factor or 1
+    local charge = math.ceil(cost * interval / price)
     local ahead = math.max((tonumber(paid_back[i]) or now) - now, 0)
-    ahead = math.min(ahead, math.ceil(window / factor))
+    ahead = math.min(ahead, math.ceil(window / price))
     local retry = math.max(ahead + charge - math.max(window, charge), 0)
     if retry > 0 then admitted = 0 end
-    limits[i] = { interval = interval, window = window, charge = charge, ahead = ahead, retry = retry }
+    limits[i] = { interval = interval, window = window, price = price, charge = charge, ahead = ahead, retry = retry }
 end
 
 if admitted == 1 and allowed_leases > 0 then
@@ -52,7 +53,7 @@ for i, limit in ipairs(limits) do
         local ttl_ms = math.ceil(ahead / 1000) + MARGIN_MS
         redis.call('SET', KEYS[i + 1], string.format('%.0f', now + ahead), 'PX', string.format('%.0f', ttl_ms))
     end
-    local remaining = math.floor(math.max(limit.window - ahead, 0) * factor / limit.interval)
+    local remaining = math.floor(math.max(limit.window - ahead, 0) * limit.price / limit.interval)
     if ahead == 0 then remaining = math.max(remaining, 1) end
     reply[#reply + 1] = ahead
     reply[#reply + 1] = remaining

@@ -79,7 +79,11 @@ class RateLimiter:
         if choice == "deny":
             return unavailable
         leases = max(1, demand.concurrent // self._replicas) if demand.concurrent else 0
-        share = replace(demand, factor=demand.factor / self._replicas, concurrent=leases)
+        charges = tuple(
+            charge if charge.limit.adaptive else replace(charge, cost=charge.cost * self._replicas)
+            for charge in demand.charges
+        )
+        share = replace(demand, charges=charges, factor=demand.factor / self._replicas, concurrent=leases)
         try:
             weighed = await self._local.hit(principal, share)
         except StorageFullError:

@@ -33,12 +33,17 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """``rate_per_s`` units a second, sustained, with ``burst`` units at once. ``unit`` is its name on the wire (qu)."""
+    """``rate_per_s`` units a second, sustained, with ``burst`` units at once. ``unit`` is its name on the wire (qu).
+
+    One that is not ``adaptive`` keeps its room whatever the factor: a budget counts what was spent, and a text costs
+    no more because its sender looks odd.
+    """
 
     name: str
     rate_per_s: float
     burst: int
     unit: str = "requests"
+    adaptive: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.rate_per_s <= HIGHEST_RATE_PER_S:
@@ -73,7 +78,8 @@ class Charge:
 class Demand:
     """All that one request asks of the limiter: admitted as a whole or not at all.
 
-    ``factor`` in (0, 1] makes every unit cost 1/factor: it lowers rate and burst together and leaves the window.
+    ``factor`` in (0, 1] makes every unit of an adaptive limit cost 1/factor: it lowers rate and burst together and
+    leaves the window.
     ``concurrent`` is how many leases the principal may hold, 0 for any number; a lease lapses after ``lease_us``.
     """
 
@@ -88,6 +94,10 @@ class Demand:
             raise ValueError("factor must be in (0, 1]")
         if self.concurrent and not self.lease_id:
             raise ValueError("a concurrency limit needs a lease_id")
+
+    def factor_of(self, limit: Limit) -> float:
+        """The factor that one of the limits is counted with."""
+        return self.factor if limit.adaptive else 1.0
 
     @property
     def impossible(self) -> bool:
@@ -159,8 +169,15 @@ def weigh(demand: Demand, ahead_us: Sequence[int], held: int) -> Weighed:
     A charge fits when it keeps the limit within its window, or when nothing is owed at all: so a factor can slow a
     caller down to less than one burst, never shut it out.
     """
-    costs = [math.ceil(charge.cost * charge.limit.interval_us / demand.factor) for charge in demand.charges]
-    owed = [_clamp(ahead, charge.limit, demand.factor) for ahead, charge in zip(ahead_us, demand.charges, strict=True)]
+    factors = [demand.factor_of(charge.limit) for charge in demand.charges]
+    costs = [
+        math.ceil(charge.cost * charge.limit.interval_us / factor)
+        for charge, factor in zip(demand.charges, factors, strict=True)
+    ]
+    owed = [
+        _clamp(ahead, charge.limit, factor)
+        for ahead, charge, factor in zip(ahead_us, demand.charges, factors, strict=True)
+    ]
     retries = [
         max(0, ahead + cost - max(charge.limit.window_us, cost))
         for ahead, cost, charge in zip(owed, costs, demand.charges, strict=True)
@@ -170,8 +187,8 @@ def weigh(demand: Demand, ahead_us: Sequence[int], held: int) -> Weighed:
     if admitted:
         owed = [ahead + cost for ahead, cost in zip(owed, costs, strict=True)]
     rows = tuple(
-        Row(ahead, _remaining(ahead, charge.limit, demand.factor), retry)
-        for ahead, charge, retry in zip(owed, demand.charges, retries, strict=True)
+        Row(ahead, _remaining(ahead, charge.limit, factor), retry)
+        for ahead, charge, factor, retry in zip(owed, demand.charges, factors, retries, strict=True)
     )
     return Weighed(admitted, rows, held + (1 if admitted and demand.concurrent else 0), full)
 
@@ -189,7 +206,8 @@ def _remaining(ahead: int, limit: Limit, factor: float) -> int:
 def to_admission(demand: Demand, weighed: Weighed, *, degraded: bool = False) -> Admission:
     """The caller's view of a storage's bare answer."""
     states = [
-        _state(charge.limit, row, demand.factor) for charge, row in zip(demand.charges, weighed.rows, strict=True)
+        _state(charge.limit, row, demand.factor_of(charge.limit))
+        for charge, row in zip(demand.charges, weighed.rows, strict=True)
     ]
     if demand.concurrent:
         retry = CONCURRENCY_RETRY_US if weighed.full else 0

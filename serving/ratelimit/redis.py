@@ -29,7 +29,8 @@ class RedisStorage:
         keys = [f"weir:lease:{tag}", *(f"weir:limit:{tag}:{charge.limit.name}" for charge in demand.charges)]
         args: list[str | int] = [repr(demand.factor), demand.lease_id, demand.concurrent, demand.lease_us]
         for charge in demand.charges:
-            args += [charge.limit.interval_us, charge.limit.window_us, repr(charge.cost)]
+            limit = charge.limit
+            args += [limit.interval_us, limit.window_us, repr(charge.cost), int(limit.adaptive)]
         return _weighed(cast("Sequence[int]", await self._connection.run_script(self._script, keys, args)))
 
     async def release(self, principal: str, lease_id: str) -> None:

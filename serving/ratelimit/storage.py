@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
-from serving.ratelimit.limits import SECOND_US, Demand, Weighed, weigh
+from serving.ratelimit.limits import SECOND_US, Demand, Limit, Weighed, weigh
+
+# Everybody who asked within a day owes some of a daily budget; a 24th of it is forgotten when room is needed.
+FORGIVEN_BUDGET_US: Final = 3_600 * SECOND_US
 
 
 class Storage(Protocol):
@@ -32,23 +35,29 @@ class StorageFullError(Exception):
 @dataclass(slots=True)
 class _Account:
     paid_back_us: dict[str, int] = field(default_factory=dict)
+    budgets_us: dict[str, int] = field(default_factory=dict)
     leases: dict[str, int] = field(default_factory=dict)
+
+    def debts_us(self, limit: Limit) -> dict[str, int]:
+        return self.paid_back_us if limit.adaptive else self.budgets_us
 
     def drop_lapsed(self, now_us: int, demand: Demand) -> None:
         self.leases = {lease: at for lease, at in self.leases.items() if now_us < at <= now_us + demand.lease_us}
 
     def idle(self, now_us: int) -> bool:
-        return all(at <= now_us for at in self.paid_back_us.values()) and all(
-            at <= now_us for at in self.leases.values()
+        return (
+            all(at <= now_us for at in self.paid_back_us.values())
+            and all(at <= now_us for at in self.leases.values())
+            and all(at <= now_us + FORGIVEN_BUDGET_US for at in self.budgets_us.values())
         )
 
 
 class LocalStorage:
     """Limits of at most ``max_principals`` callers in this process, on the injected monotonic ``clock_us``.
 
-    Accounts that owe nothing are dropped when the room runs out, at most once a second. When everybody still owes
-    something, an unknown principal is refused instead of a known one forgotten: else a flood of new addresses
-    would wash out the debts of those who flood.
+    Accounts that owe nothing (of a daily budget: little) are dropped when the room runs out, at most once a second.
+    When everybody still owes something, an unknown principal is refused instead of a known one forgotten: else a
+    flood of new addresses would wash out the debts of those who flood.
     """
 
     def __init__(self, clock_us: Callable[[], int], *, max_principals: int = 50_000) -> None:
@@ -68,12 +77,12 @@ class LocalStorage:
             raise StorageFullError
         if demand.concurrent:
             account.drop_lapsed(now, demand)
-        ahead = [max(account.paid_back_us.get(charge.limit.name, now) - now, 0) for charge in demand.charges]
+        ahead = [max(account.debts_us(charge.limit).get(charge.limit.name, now) - now, 0) for charge in demand.charges]
         weighed = weigh(demand, ahead, len(account.leases) if demand.concurrent else 0)
         if weighed.admitted:
             for charge, row in zip(demand.charges, weighed.rows, strict=True):
                 if charge.cost:
-                    account.paid_back_us[charge.limit.name] = now + row.ahead_us
+                    account.debts_us(charge.limit)[charge.limit.name] = now + row.ahead_us
             if demand.concurrent:
                 account.leases[demand.lease_id] = now + demand.lease_us
         return weighed
@@ -91,8 +100,8 @@ class LocalStorage:
         if account is None:
             return
         for charge, row in zip(demand.charges, weighed.rows, strict=True):
-            known = account.paid_back_us.get(charge.limit.name, now)
-            account.paid_back_us[charge.limit.name] = max(known, now + row.ahead_us)
+            debts = account.debts_us(charge.limit)
+            debts[charge.limit.name] = max(debts.get(charge.limit.name, now), now + row.ahead_us)
         if weighed.admitted and demand.concurrent:
             if len(account.leases) >= demand.concurrent:
                 account.drop_lapsed(now, demand)

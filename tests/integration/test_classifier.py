@@ -79,7 +79,9 @@ def test_a_score_does_not_depend_on_batch_mates_in_a_single_bit(classifier: Clas
 
 
 def test_padded_batches_give_the_same_rows_in_the_same_order(bundle: Bundle, classifier: Classifier) -> None:
-    padded = Classifier(bundle.manifest, classifier._windower, classifier._session, "cpu", max_batch_tokens=128)
+    padded = Classifier(
+        bundle.manifest, classifier._windower, classifier._session, provider="cpu", max_batch_tokens=128
+    )
     windows = [window for text in TEXTS for window in classifier.prepare(text).windows]
     one_by_one, batched = classifier.run(windows), padded.run(windows)
     np.testing.assert_allclose(batched.logits, one_by_one.logits, atol=1e-5)

@@ -25,12 +25,13 @@ def refusal(granted: Admission, metrics: Metrics | None = None) -> Problem:
     [(["a"], 1), (["abcd"], 1), (["abcde"], 2), (["a", "a"], 2), (["é" * 4], 2), (["\U0001f600"], 1)],
 )
 def test_each_text_is_one_request_and_four_bytes_are_a_token(texts: list[str], tokens: int) -> None:
-    assert admission.costs(texts) == {"requests": len(texts), "tokens": tokens}
+    costs = admission.costs(texts)
+    assert (costs["requests"], costs["tokens"]) == (len(texts), tokens)
 
 
 def test_the_longest_request_of_each_tier_can_be_paid_for() -> None:
     for tier in load_policy().tiers.values():
-        requests, tokens = admission.limits(tier)
+        requests, tokens, *_ = admission.limits(tier)
         assert tokens.burst >= admission.costs(["\U0001f600" * tier.limits.max_characters])["tokens"]
         assert requests.burst >= tier.limits.max_texts
 
@@ -61,3 +62,9 @@ def test_what_no_waiting_can_pay_for_is_too_large() -> None:
     problem = refusal(Admission(False, Reason.TOO_COSTLY))
     assert isinstance(problem, TooLarge)
     assert "Retry-After" not in problem.headers
+
+
+def test_a_used_up_budget_is_no_unusual_use_whatever_the_factor() -> None:
+    spent = LimitState("daily-tokens", "tokens", 20, 86_400, False, 0, 1_500_000, 1_500_000, 24_000_000)
+    assert isinstance(refusal(Admission(False, Reason.QUOTA, (spent,), factor=0.5)), QuotaExceeded)
+    assert isinstance(refusal(Admission(False, Reason.QUOTA, (spent, USED_UP), factor=0.5)), AbnormalUsage)
