@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from data.schema import HARM_CATEGORIES, Category
 
 NEAR: Final = 1.0  # log-odds: from 0.50 to 0.73, from 0.77 to 0.90
@@ -57,15 +59,11 @@ def _harm(score: float, category: Category, thresholds: Thresholds) -> float:
 
 
 def _log_odds(probability: float) -> float:
-    clipped = min(max(probability, _LEAST), 1 - _LEAST) if probability == probability else 1 - _LEAST
-    return math.log(clipped / (1 - clipped))
+    # A score that is not a number counts as the highest: nobody is trusted for a failure of ours.
+    sure = 1 - _LEAST if math.isnan(probability) else min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(sure / (1 - sure))
 
 
 def _between(value: float, marks: Sequence[float], levels: Sequence[float]) -> float:
-    """The level at a value, evenly between the marks that it lies between; marks ascend."""
-    if value <= marks[0]:
-        return levels[0]
-    for (low, high), (least, most) in zip(zip(marks, marks[1:]), zip(levels, levels[1:])):
-        if value < high:
-            return least + (most - least) * (value - low) / (high - low)
-    return levels[-1]
+    """The level at a value, evenly between the marks around it; marks ascend."""
+    return float(np.interp(value, marks, levels))

@@ -1,8 +1,10 @@
 """Texts alike have fingerprints alike: 64 signs of random projections of the embedding, and nothing of the text.
 
 The angle between two embeddings is read from the bits in which their fingerprints differ: 64 * angle / 180 on average
-(Charikar, "Similarity estimation techniques from rounding algorithms", 2002). The model's embeddings all lean to one
-side, so their common direction is taken out first, by projecting on differences of random directions of equal sum.
+(Charikar, "Similarity estimation techniques from rounding algorithms", 2002). A classifier's embeddings tell attacks
+from other texts better than one attack from another: measured on the generators, two unrelated attacks differ in 8
+bits at the median, two unrelated harmless texts in 15. So texts alike are those within 6 bits, and likeness is never
+proof by itself.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ FLOW_HALF_US: Final = 120 * SECOND_US
 GENERATION_US: Final = 600 * SECOND_US  # different addresses or keys are counted over one to two of these
 LEARNING: Final = 0.02  # weight of one request in what is usual for its caller
 RECENT: Final = 4
-ALIKE_BITS: Final = 10  # of 64: how far apart the fingerprints of texts alike may be
+ALIKE_BITS: Final = 6  # of 64: how far apart the fingerprints of texts alike may be
 NOTHING: Final = bytes(8)
 _REST: Final = struct.Struct(f"<12d8s{8 * RECENT}s{sketch.REGISTERS}s{sketch.REGISTERS}s")
 
@@ -224,7 +224,7 @@ def _steps(state: State, seen: Observation, new_other: bool, fresh: bool, knobs:
         2.1 * seen.injection - 1,
         1.8 * seen.harm - 0.8,
         2 * seen.similarity - 1,
-        (10 if fresh else 5) * seen.hot - 1,
+        (7 if fresh else 5) * seen.hot - 1,
         _rate_step(state, seen, knobs),
         _cost_step(state, seen, knobs),
         crowd if at_address else 0.0,
@@ -301,7 +301,7 @@ def _between(value: float, low: float, high: float) -> float:
 
 def _doublings(value: float, usual: float, most: int) -> float:
     """How often the usual must be doubled to reach the value, as a share of `most`, within [0, 1]."""
-    return _between(math.log2(value / usual), 0, most) if value > usual else 0.0
+    return _between(math.log(value / usual) / math.log(2), 0, most) if value > usual else 0.0
 
 
 def _rounded(value: float) -> float:

@@ -112,9 +112,7 @@ class Standing:
 
     def moved(self, by_us: int) -> Self:
         """The same on a clock that is `by_us` ahead."""
-        return replace(
-            self, bad_us=self.bad_us + by_us, since_us=self.since_us + by_us, seen_us=self.seen_us + by_us
-        )
+        return replace(self, bad_us=self.bad_us + by_us, since_us=self.since_us + by_us, seen_us=self.seen_us + by_us)
 
 
 STANDING: Final = struct.Struct(f"<{6 + len(SIGNALS)}d")
@@ -134,3 +132,76 @@ def is_fresh(standing: Standing | None, now_us: int) -> bool:
     if standing is None or standing.good < ESTABLISHED_REQUESTS:
         return True
     return now_us - standing.since_us < ESTABLISHED_US
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What a replica tells the limiter about one caller, besides the tier's knobs.
+
+    `remembered` is the factor that this process last knew of the caller: what counts if Redis has lost the state.
+    `address_factor` and `address_wait_us` hold for a caller without history: its address's factor, and how long to
+    wait until the address may bring in the next stranger.
+    """
+
+    adaptive: Adaptive = Adaptive()
+    remembered: float = 1.0
+    address_factor: float = 1.0
+    address_wait_us: int = 0
+
+    def pack(self) -> bytes:
+        """As `gcra.lua` reads it."""
+        adaptive = self.adaptive
+        return _ADAPTATION.pack(
+            adaptive.floor,
+            adaptive.ceiling,
+            adaptive.cool_down_s * SECOND_US,
+            adaptive.recovery_s * SECOND_US,
+            adaptive.longest_debt_us,
+            adaptive.mode == "enforce",
+            self.remembered,
+            self.address_factor,
+            self.address_wait_us,
+        )
+
+
+_ADAPTATION: Final = struct.Struct("<9d")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What follows for one demand. `lowered`: the factor is below its ceiling, so a refusal comes from it.
+
+    A charge at a lowered factor lasts `longest_debt_us` at most. `wait_us` above 0 refuses for so long. `enforced`
+    False: only to be counted (shadow mode); a pin and a ban are an operator's word and always hold.
+    """
+
+    factor: float = 1.0
+    lowered: bool = False
+    longest_debt_us: int = 0
+    wait_us: int = 0
+    banned: bool = False
+    enforced: bool = True
+    fresh: bool = False
+
+
+def price(standing: Standing | None, now_us: int, adaptation: Adaptation) -> Price:
+    """The reference rule of what a caller with this standing pays; `gcra.lua` has it too."""
+    adaptive = adaptation.adaptive
+    fresh = is_fresh(standing, now_us)
+    if standing is not None and standing.pin >= 0:
+        factor = min(standing.pin, 1.0) or 1.0
+        longest = adaptive.longest_debt_us if factor < 1 else 0
+        return Price(factor, factor < 1, longest, banned=standing.pin == 0, fresh=fresh)
+    factor = adaptation.remembered if standing is None else factor_at(standing, now_us, adaptive)
+    factor = min(max(factor, adaptive.floor), adaptive.ceiling)
+    if fresh:
+        factor = min(factor, max(adaptation.address_factor, adaptive.floor))
+    lowered = factor < adaptive.ceiling
+    return Price(
+        factor=factor,
+        lowered=lowered,
+        longest_debt_us=adaptive.longest_debt_us if lowered else 0,
+        wait_us=adaptation.address_wait_us if fresh else 0,
+        enforced=adaptive.mode == "enforce",
+        fresh=fresh,
+    )

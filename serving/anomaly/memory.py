@@ -1,0 +1,49 @@
+"""Whose limits are lowered at the moment, as far as this process has heard."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from serving.anomaly.standing import Adaptive, Standing, factor_at
+
+
+class Memory:
+    """Callers with a lowered factor, on this process's clock; the longest unheard of are forgotten first.
+
+    It lets an admission know the factor of an address without asking Redis for it, and keeps a factor over the loss
+    of Redis or of its data. Nobody is in it who has all room.
+    """
+
+    def __init__(self, clock_us: Callable[[], int], *, max_callers: int = 10_000) -> None:
+        self._clock_us = clock_us
+        self._max_callers = max_callers
+        self._lowered: OrderedDict[str, tuple[Standing, Adaptive]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._lowered)
+
+    def learn(self, caller: str, standing: Standing, now_us: int, adaptive: Adaptive) -> None:
+        """Note a caller's standing as somebody with the time `now_us` told it."""
+        self._lowered.pop(caller, None)
+        if standing.pin == 0 or factor_at(standing, now_us, adaptive) < adaptive.ceiling:
+            self._lowered[caller] = (standing.moved(self._clock_us() - now_us), adaptive)
+            if len(self._lowered) > self._max_callers:
+                self._lowered.popitem(last=False)
+
+    def standing(self, caller: str) -> Standing | None:
+        """The last known standing of a caller whose factor was lowered."""
+        known = self._lowered.get(caller)
+        return known[0] if known else None
+
+    def factor(self, caller: str) -> float:
+        """The factor of a caller now; 1 for one of whom nothing bad is known."""
+        known = self._lowered.get(caller)
+        if known is None:
+            return 1.0
+        standing, adaptive = known
+        factor = factor_at(standing, self._clock_us(), adaptive)
+        if factor >= adaptive.ceiling and standing.pin != 0:
+            del self._lowered[caller]
+            return 1.0
+        return factor

@@ -1,0 +1,150 @@
+"""Where behaviour is remembered: in Redis for all replicas, in this process while Redis is away."""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final, Protocol
+
+from serving.anomaly.patterns import Pattern, observe_pattern
+from serving.anomaly.rule import Knobs, Level, Observation, Standing, State, observe
+from serving.anomaly.standing import NO_PIN, SECOND_US
+from serving.redis_connection import Connection, RedisRefused, Script
+from serving.redis_keys import PATTERNS, risk_key
+
+LIFETIME_MS: Final = 24 * 3600 * 1000
+_PIN_AT: Final = 4 * 8  # where the pin lies in a packed standing
+
+# The pin alone is written, so that what is being learnt at the same moment is not undone.
+_PIN: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SET', KEYS[1], ARGV[1]) end
+redis.call('SETRANGE', KEYS[1], ARGV[2], ARGV[3])
+if ARGV[4] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a store answers to observations of one caller: its standing, the store's time then, and the cuts made."""
+
+    standing: Standing
+    now_us: int
+    cuts: int
+
+
+class States(Protocol):
+    """Remembers callers and patterns. Each call is one atomic step, and one slot of a Redis Cluster."""
+
+    async def observe(self, caller: str, observations: Sequence[Observation], knobs: Knobs) -> Observed:
+        """Learn from observations of one caller, oldest first."""
+        ...
+
+    async def heat(self, fingerprint: int, sender: int) -> float:
+        """Count one attack-like text; the heat of its pattern in [0, 1]."""
+        ...
+
+
+class RedisStates:
+    """Shared by all replicas, on the server's clock; every method raises :class:`RedisError`.
+
+    A state is 528 bytes and expires a day after its caller was last seen, unless an operator pinned it.
+    """
+
+    def __init__(self, connection: Connection, *, observe: str | None = None, patterns: str | None = None) -> None:
+        self._connection = connection
+        self._observe = Script(observe or read_script("observe.lua"))
+        self._patterns = Script(patterns or read_script("patterns.lua"))
+        self._pin = Script(_PIN)
+
+    async def observe(self, caller: str, observations: Sequence[Observation], knobs: Knobs) -> Observed:
+        """As :meth:`States.observe`."""
+        words: list[str | bytes | int] = [pack_knobs(knobs), LIFETIME_MS, *(each.pack() for each in observations)]
+        reply = await self._connection.run_script(self._observe, (risk_key(caller),), words)
+        try:
+            packed, now_us, cuts = reply
+            return Observed(Standing.unpack(packed), now_us, cuts)
+        except (TypeError, ValueError, struct.error) as error:
+            raise RedisRefused("the observing script answered in an unknown shape") from error
+
+    async def heat(self, fingerprint: int, sender: int) -> float:
+        """As :meth:`States.heat`."""
+        words = (fingerprint.to_bytes(8, "big") + sender.to_bytes(8, "big"), LIFETIME_MS)
+        heat, _ = await self._connection.run_script(self._patterns, (PATTERNS,), words)
+        return float(heat)
+
+    async def read(self, caller: str) -> State | None:
+        """All that is remembered of a principal or an address; None for one not seen for a day."""
+        packed = await self._connection.execute("GET", risk_key(caller))
+        return State.unpack(packed) if packed else None
+
+    async def pin(self, caller: str, factor: float | None) -> None:
+        """Fix a caller's factor, 0 for a ban; None takes it back. Holds until then, whatever the tier's mode is."""
+        if factor is not None and not 0 <= factor <= 1:
+            raise ValueError("a pinned factor must be in [0, 1]")
+        pin = struct.pack("<d", NO_PIN if factor is None else factor)
+        lifetime = LIFETIME_MS if factor is None else 0
+        words = (State().pack(), _PIN_AT, pin, lifetime)
+        await self._connection.run_script(self._pin, (risk_key(caller),), words)
+
+    async def reset(self, caller: str) -> None:
+        """Forget a caller's behaviour and pin. A clean state stays, so that no replica's memory steps in for it."""
+        await self._connection.execute("SET", risk_key(caller), State().pack(), "PX", LIFETIME_MS)
+
+
+class LocalStates:
+    """The reference rule in this process, for what is judged while Redis is away; the longest unseen are forgotten."""
+
+    def __init__(self, clock_us: Callable[[], int], *, max_callers: int = 10_000) -> None:
+        self._clock_us = clock_us
+        self._max_callers = max_callers
+        self._states: OrderedDict[str, State] = OrderedDict()
+        self._patterns: tuple[Pattern, ...] = ()
+
+    async def observe(self, caller: str, observations: Sequence[Observation], knobs: Knobs) -> Observed:
+        """As :meth:`States.observe`."""
+        now_us = self._clock_us()
+        state, cuts = self._states.pop(caller, None), 0
+        for observation in observations:
+            state, verdict = observe(state, observation, now_us, knobs)
+            cuts += verdict.cut
+        if state is None:
+            return Observed(Standing(since_us=now_us, seen_us=now_us), now_us, 0)
+        self._states[caller] = state
+        if len(self._states) > self._max_callers:
+            self._states.popitem(last=False)
+        return Observed(state.standing, now_us, cuts)
+
+    async def heat(self, fingerprint: int, sender: int) -> float:
+        """As :meth:`States.heat`."""
+        self._patterns, heat = observe_pattern(self._patterns, fingerprint, sender, self._clock_us())
+        return heat
+
+
+def pack_knobs(knobs: Knobs) -> bytes:
+    """As `observe.lua` reads them."""
+    adaptive = knobs.adaptive
+    return _KNOBS.pack(
+        adaptive.floor,
+        adaptive.ceiling,
+        adaptive.cut,
+        adaptive.cut_interval_s * SECOND_US,
+        adaptive.cool_down_s * SECOND_US,
+        adaptive.recovery_s * SECOND_US,
+        adaptive.cut_at,
+        adaptive.release_at,
+        knobs.requests_per_minute,
+        knobs.tokens_per_minute,
+        knobs.largest_tokens,
+        knobs.level is Level.ADDRESS,
+    )
+
+
+_KNOBS: Final = struct.Struct("<12d")
+
+
+def read_script(name: str) -> str:
+    """The text of one of this package's Lua scripts."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
