@@ -184,8 +184,13 @@ class Price:
     fresh: bool = False
 
 
-def price(standing: Standing | None, now_us: int, adaptation: Adaptation) -> Price:
+NO_PRICE: Final = Price()
+
+
+def price(standing: Standing | None, now_us: int, adaptation: Adaptation | None) -> Price:
     """The reference rule of what a caller with this standing pays; `gcra.lua` has it too."""
+    if adaptation is None:
+        return NO_PRICE
     adaptive = adaptation.adaptive
     fresh = is_fresh(standing, now_us)
     if standing is not None and standing.pin >= 0:

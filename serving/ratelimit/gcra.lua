@@ -2,10 +2,12 @@
 -- The rule of limits.weigh, on the server's clock. All times are whole microseconds.
 --
 -- KEYS[1]       sorted set: lease id -> time at which the lease lapses
--- KEYS[2..]     one string per limit: the time at which all is paid back
+-- KEYS[2]       what is remembered of the principal's behaviour; only its standing is read
+-- KEYS[3..]     one string per limit: the time at which all is paid back
 -- ARGV[1..4]    factor, lease id, allowed leases (0: any number), lifetime of a lease
--- ARGV[5..]     per limit: interval (per unit), window (interval * burst), cost (units), whether the factor applies
--- returns       admitted, leases full, leases held, then per limit: ahead, remaining, retry
+-- ARGV[5]       nine doubles, packed as Adaptation.pack does it; empty to leave the behaviour aside
+-- ARGV[6..]     per limit: interval (per unit), window (interval * burst), cost (units), whether the factor applies
+-- returns       admitted, leases full, leases held, time, standing, then per limit: ahead, remaining, retry
 --
 -- Numbers are written with %.0f: Lua's own tostring keeps 14 digits, and a time has 16.
 
@@ -16,6 +18,33 @@ local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local factor = tonumber(ARGV[1])
 local lease, allowed_leases, lease_us = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
+-- The rule of standing.price: the caller's own factor, the longest charge, a wait, a ban.
+local STANDING_BYTES = 17 * 8
+local standing, own, longest, wait, banned = '', 1, 0, 0, false
+if ARGV[5] ~= '' then
+    local floor, ceiling, cool_down, recovery, longest_debt, enforced, remembered, at_address, address_wait =
+        struct.unpack('<ddddddddd', ARGV[5])
+    local cut, since, good, pin = remembered, 0, 0, -1
+    standing = redis.call('GETRANGE', KEYS[2], 0, STANDING_BYTES - 1)
+    if #standing == STANDING_BYTES then
+        local bad
+        cut, bad, since, good, pin = struct.unpack('<ddddd', standing)
+        cut = math.max(cut, floor) + math.max(now - bad - cool_down, 0) / recovery * (ceiling - floor)
+    end
+    if pin >= 0 then
+        banned = pin == 0
+        if pin > 0 and pin < 1 then own, longest = pin, longest_debt end
+    elseif enforced == 1 then
+        own = math.min(math.max(cut, floor), ceiling)
+        if good < 5 or now - since < 600e6 then
+            own = math.min(own, math.max(at_address, floor))
+            wait = address_wait
+        end
+        if own < ceiling then longest = longest_debt end
+    end
+end
+local lowered = factor * own
+
 local held, full = 0, 0
 if allowed_leases > 0 then
     redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
@@ -25,16 +54,20 @@ if allowed_leases > 0 then
     if held >= allowed_leases then full = 1 end
 end
 
-local admitted = 1 - full
-local paid_back = #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}
+local admitted = (full == 1 or banned) and 0 or 1
+local paid_back = #KEYS > 2 and redis.call('MGET', unpack(KEYS, 3)) or {}
 local limits = {}
-for i = 1, #KEYS - 1 do
-    local interval, window, cost = tonumber(ARGV[4 * i + 1]), tonumber(ARGV[4 * i + 2]), tonumber(ARGV[4 * i + 3])
-    local price = ARGV[4 * i + 4] == '1' and factor or 1
+for i = 1, #KEYS - 2 do
+    local interval, window, cost = tonumber(ARGV[4 * i + 2]), tonumber(ARGV[4 * i + 3]), tonumber(ARGV[4 * i + 4])
+    local promised, price, longest_charge, refusal = 1, 1, 0, 0
+    if ARGV[4 * i + 5] == '1' then promised, price, longest_charge, refusal = factor, lowered, longest, wait end
     local charge = math.ceil(cost * interval / price)
+    if longest_charge > 0 then
+        charge = math.min(charge, math.max(math.ceil(cost * interval / promised), longest_charge))
+    end
     local ahead = math.max((tonumber(paid_back[i]) or now) - now, 0)
-    ahead = math.min(ahead, math.ceil(window / price))
-    local retry = math.max(ahead + charge - math.max(window, charge), 0)
+    ahead = math.min(ahead, math.max(math.ceil(window / promised), longest_charge))
+    local retry = math.max(ahead + charge - math.max(window, charge), refusal)
     if retry > 0 then admitted = 0 end
     limits[i] = { interval = interval, window = window, price = price, charge = charge, ahead = ahead, retry = retry }
 end
@@ -45,13 +78,13 @@ if admitted == 1 and allowed_leases > 0 then
     held = held + 1
 end
 
-local reply = { admitted, full, held }
+local reply = { admitted, full, held, now, standing }
 for i, limit in ipairs(limits) do
     local ahead = limit.ahead
     if admitted == 1 and limit.charge > 0 then
         ahead = ahead + limit.charge
         local ttl_ms = math.ceil(ahead / 1000) + MARGIN_MS
-        redis.call('SET', KEYS[i + 1], string.format('%.0f', now + ahead), 'PX', string.format('%.0f', ttl_ms))
+        redis.call('SET', KEYS[i + 2], string.format('%.0f', now + ahead), 'PX', string.format('%.0f', ttl_ms))
     end
     local remaining = math.floor(math.max(limit.window - ahead, 0) * limit.price / limit.interval)
     if ahead == 0 then remaining = math.max(remaining, 1) end

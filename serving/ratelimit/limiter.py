@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from serving.anomaly.standing import Adaptive
+from serving.ratelimit.containment import Containment
 from serving.ratelimit.limits import SECOND_US, Admission, Charge, Demand, Limit, Reason, to_admission
 from serving.ratelimit.storage import LocalStorage, Storage, StorageFullError
 from serving.redis_connection import RedisError
@@ -17,7 +19,8 @@ class RateLimiter:
     """Admits or refuses requests. Trouble with Redis degrades an answer, it never raises and never hangs.
 
     ``replicas`` is how many processes share the limits when Redis is away: each then enforces its share.
-    ``on_degraded`` is called with ``local`` or ``deny`` for every decision made without Redis.
+    ``on_degraded`` is called with ``local`` or ``deny`` for every decision made without Redis. Without a
+    ``containment`` no limit adapts.
     """
 
     def __init__(
@@ -25,6 +28,7 @@ class RateLimiter:
         shared: Storage,
         local: LocalStorage,
         *,
+        containment: Containment | None = None,
         replicas: int = 1,
         lease_s: float = 60.0,
         on_degraded: Callable[[str], None] = lambda _choice: None,
@@ -33,6 +37,7 @@ class RateLimiter:
             raise ValueError("replicas must be at least 1")
         self._shared = shared
         self._local = local
+        self._containment = containment
         self._replicas = replicas
         self._lease_us = int(lease_s * SECOND_US)
         self._on_degraded = on_degraded
@@ -46,11 +51,15 @@ class RateLimiter:
         concurrent: int = 0,
         lease_id: str = "",
         factor: float = 1.0,
+        adaptive: Adaptive | None = None,
+        address: str = "",
         on_redis_down: OnRedisDown = "local",
     ) -> Admission:
         """Charge ``costs`` (units by limit name; a limit without a cost is charged 1) or refuse and charge nothing.
 
         An admitted request with ``concurrent`` holds the lease until :meth:`release` or until ``lease_s`` is over.
+        With ``adaptive`` knobs the limits follow the behaviour of the principal and, for one without a history, of
+        its ``address``.
         """
         charges = tuple(Charge(limit, costs.get(limit.name, 1)) for limit in limits)
         demand = Demand(charges, factor, concurrent, lease_id, self._lease_us)
@@ -58,13 +67,19 @@ class RateLimiter:
             return Admission(allowed=True, factor=factor)
         if demand.impossible:
             return Admission(allowed=False, reason=Reason.TOO_COSTLY, factor=factor)
+        address = address or principal
+        if adaptive and self._containment:
+            demand = replace(demand, adaptation=self._containment.adaptation(principal, address, adaptive, demand))
         try:
             weighed = await self._shared.hit(principal, demand)
         except RedisError:
             self._on_degraded(on_redis_down)
             return await self._without_redis(principal, demand, on_redis_down)
         self._local.mirror(principal, demand, weighed)
-        return to_admission(demand, weighed)
+        admission = to_admission(demand, weighed)
+        if self._containment is None:
+            return admission
+        return replace(admission, shadowed=await self._containment.settle(principal, address, demand, weighed))
 
     async def release(self, principal: str, lease_id: str) -> None:
         """Give a lease back. With Redis away it lapses there by itself."""
@@ -88,4 +103,5 @@ class RateLimiter:
             weighed = await self._local.hit(principal, share)
         except StorageFullError:
             return unavailable
-        return replace(to_admission(share, weighed, degraded=True), factor=demand.factor)
+        admission = to_admission(share, weighed, degraded=True)
+        return admission if demand.adaptation else replace(admission, factor=demand.factor)

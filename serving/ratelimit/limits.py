@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from serving.anomaly.standing import NO_PRICE, Adaptation, Price, Standing
+
 SECOND_US: Final = 1_000_000
 HIGHEST_RATE_PER_S: Final = 1_000_000.0  # one unit a microsecond, the smallest step there is
 CONCURRENCY: Final = "concurrent"
@@ -27,6 +29,10 @@ class Reason(StrEnum):
     """A limit is used up for now (429)."""
     TOO_COSTLY = "too-costly"
     """One demand costs more than a whole burst, so waiting never helps (413)."""
+    ABNORMAL = "abnormal-usage-detected"
+    """A limit is used up that was lowered because of unusual traffic (429)."""
+    BANNED = "banned"
+    """An operator has shut this principal out (403)."""
     UNAVAILABLE = "limiter-unavailable"
     """Redis is down and the tier says ``deny``, or the local fallback has no room for a new caller (503)."""
 
@@ -79,7 +85,7 @@ class Demand:
     """All that one request asks of the limiter: admitted as a whole or not at all.
 
     ``factor`` in (0, 1] makes every unit of an adaptive limit cost 1/factor: it lowers rate and burst together and
-    leaves the window.
+    leaves the window. ``adaptation`` lets the storage find the caller's own factor, which comes on top.
     ``concurrent`` is how many leases the principal may hold, 0 for any number; a lease lapses after ``lease_us``.
     """
 
@@ -88,16 +94,13 @@ class Demand:
     concurrent: int = 0
     lease_id: str = ""
     lease_us: int = 60 * SECOND_US
+    adaptation: Adaptation | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.factor <= 1:
             raise ValueError("factor must be in (0, 1]")
         if self.concurrent and not self.lease_id:
             raise ValueError("a concurrency limit needs a lease_id")
-
-    def factor_of(self, limit: Limit) -> float:
-        """The factor that one of the limits is counted with."""
-        return self.factor if limit.adaptive else 1.0
 
     @property
     def impossible(self) -> bool:
@@ -118,13 +121,17 @@ class Row:
 class Weighed:
     """The bare answer of a storage: rows in the order of the demand's charges, leases held (this one included).
 
-    Without a concurrency limit in the demand nobody counts leases and ``held`` is 0.
+    Without a concurrency limit in the demand nobody counts leases and ``held`` is 0. ``price`` is what the caller's
+    ``standing`` at ``now_us``, the storage's time, makes of the demand.
     """
 
     admitted: bool
     rows: tuple[Row, ...]
     held: int
     full: bool
+    price: Price = NO_PRICE
+    standing: Standing | None = None
+    now_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +151,19 @@ class LimitState:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The limiter's answer to one demand. ``degraded``: decided without Redis."""
+    """The limiter's answer to one demand. ``degraded``: decided without Redis.
+
+    ``factor`` is what the adaptive rule says; ``shadowed``: it would have refused, were it enforced. ``standing`` is
+    what was known of the caller's behaviour, None for nothing.
+    """
 
     allowed: bool
     reason: Reason | None = None
     states: tuple[LimitState, ...] = ()
     factor: float = 1.0
     degraded: bool = False
+    standing: Standing | None = None
+    shadowed: bool = False
 
     @property
     def retry_after_s(self) -> int:
@@ -163,39 +176,61 @@ class Admission:
         return tuple(state.name for state in self.states if not state.allowed)
 
 
-def weigh(demand: Demand, ahead_us: Sequence[int], held: int) -> Weighed:
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """How one limit counts for one demand: as promised, lowered by ``factor``, with the longest charge and a wait."""
+
+    promised: float
+    factor: float
+    longest_us: int
+    wait_us: int
+
+    def cost_us(self, charge: Charge) -> int:
+        """What the charge costs; what an adaptive factor adds to it must not outlast the factor's recovery."""
+        cost = charge.cost * charge.limit.interval_us
+        if not self.longest_us:
+            return math.ceil(cost / self.factor)
+        return min(math.ceil(cost / self.factor), max(math.ceil(cost / self.promised), self.longest_us))
+
+    def owed_us(self, ahead: int, limit: Limit) -> int:
+        """What can honestly be owed: a server clock that jumped back must not lock anyone out for longer.
+
+        A debt stays what it was when it was made: while a factor recovers, a charge at its lowest is still owed.
+        """
+        return min(max(ahead, 0), max(math.ceil(limit.window_us / self.promised), self.longest_us))
+
+
+def _terms(demand: Demand, price: Price, limit: Limit) -> _Terms:
+    if not limit.adaptive:
+        return _Terms(1.0, 1.0, 0, 0)
+    paid = price if price.enforced else NO_PRICE
+    return _Terms(demand.factor, demand.factor * paid.factor, paid.longest_debt_us, paid.wait_us)
+
+
+def weigh(demand: Demand, ahead_us: Sequence[int], held: int, price: Price = NO_PRICE) -> Weighed:
     """The reference rule: ``ahead_us`` per charge and ``held`` leases before the demand, all of one principal.
 
     A charge fits when it keeps the limit within its window, or when nothing is owed at all: so a factor can slow a
     caller down to less than one burst, never shut it out.
     """
-    factors = [demand.factor_of(charge.limit) for charge in demand.charges]
-    costs = [
-        math.ceil(charge.cost * charge.limit.interval_us / factor)
-        for charge, factor in zip(demand.charges, factors, strict=True)
-    ]
+    terms = [_terms(demand, price, charge.limit) for charge in demand.charges]
+    costs = [each.cost_us(charge) for each, charge in zip(terms, demand.charges, strict=True)]
     owed = [
-        _clamp(ahead, charge.limit, factor)
-        for ahead, charge, factor in zip(ahead_us, demand.charges, factors, strict=True)
+        each.owed_us(ahead, charge.limit) for each, ahead, charge in zip(terms, ahead_us, demand.charges, strict=True)
     ]
     retries = [
-        max(0, ahead + cost - max(charge.limit.window_us, cost))
-        for ahead, cost, charge in zip(owed, costs, demand.charges, strict=True)
+        max(each.wait_us, ahead + cost - max(charge.limit.window_us, cost))
+        for each, ahead, cost, charge in zip(terms, owed, costs, demand.charges, strict=True)
     ]
     full = demand.concurrent > 0 and held >= demand.concurrent
-    admitted = not full and not any(retries)
+    admitted = not (full or any(retries) or price.banned)
     if admitted:
         owed = [ahead + cost for ahead, cost in zip(owed, costs, strict=True)]
     rows = tuple(
-        Row(ahead, _remaining(ahead, charge.limit, factor), retry)
-        for ahead, charge, factor, retry in zip(owed, demand.charges, factors, retries, strict=True)
+        Row(ahead, _remaining(ahead, charge.limit, each.factor), retry)
+        for each, ahead, charge, retry in zip(terms, owed, demand.charges, retries, strict=True)
     )
-    return Weighed(admitted, rows, held + (1 if admitted and demand.concurrent else 0), full)
-
-
-def _clamp(ahead: int, limit: Limit, factor: float) -> int:
-    """What can honestly be owed: a server clock that jumped back must not lock anyone out for longer."""
-    return min(max(ahead, 0), math.ceil(limit.window_us / factor))
+    return Weighed(admitted, rows, held + (1 if admitted and demand.concurrent else 0), full, price)
 
 
 def _remaining(ahead: int, limit: Limit, factor: float) -> int:
@@ -206,7 +241,7 @@ def _remaining(ahead: int, limit: Limit, factor: float) -> int:
 def to_admission(demand: Demand, weighed: Weighed, *, degraded: bool = False) -> Admission:
     """The caller's view of a storage's bare answer."""
     states = [
-        _state(charge.limit, row, demand.factor_of(charge.limit))
+        _state(charge.limit, row, _terms(demand, weighed.price, charge.limit).factor)
         for charge, row in zip(demand.charges, weighed.rows, strict=True)
     ]
     if demand.concurrent:
@@ -225,8 +260,21 @@ def to_admission(demand: Demand, weighed: Weighed, *, degraded: bool = False) ->
                 retry,
             )
         )
-    reason = None if weighed.admitted else Reason.QUOTA
-    return Admission(weighed.admitted, reason, tuple(states), demand.factor, degraded)
+    factor = weighed.price.factor if demand.adaptation else demand.factor
+    return Admission(weighed.admitted, _reason(demand, weighed), tuple(states), factor, degraded, weighed.standing)
+
+
+def _reason(demand: Demand, weighed: Weighed) -> Reason | None:
+    if weighed.admitted:
+        return None
+    if weighed.price.banned:
+        return Reason.BANNED
+    lowered = weighed.price.enforced and (weighed.price.lowered or weighed.price.wait_us > 0)
+    # What no factor touches, leases and budgets, would have refused anyway.
+    touched = any(
+        row.retry_us and charge.limit.adaptive for charge, row in zip(demand.charges, weighed.rows, strict=True)
+    )
+    return Reason.ABNORMAL if lowered and touched else Reason.QUOTA
 
 
 def _state(limit: Limit, row: Row, factor: float) -> LimitState:

@@ -7,9 +7,10 @@ kept warm: every answer of Redis is mirrored into it, so the fallback starts fro
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+from serving.anomaly.standing import Standing, price
 from serving.ratelimit.limits import SECOND_US, Demand, Limit, Weighed, weigh
 
 # Everybody who asked within a day owes some of a daily budget; a 24th of it is forgotten when room is needed.
@@ -41,6 +42,11 @@ class _Account:
     def debts_us(self, limit: Limit) -> dict[str, int]:
         return self.paid_back_us if limit.adaptive else self.budgets_us
 
+    def ahead_us(self, now_us: int, demand: Demand) -> list[int]:
+        return [
+            max(self.debts_us(charge.limit).get(charge.limit.name, now_us) - now_us, 0) for charge in demand.charges
+        ]
+
     def drop_lapsed(self, now_us: int, demand: Demand) -> None:
         self.leases = {lease: at for lease, at in self.leases.items() if now_us < at <= now_us + demand.lease_us}
 
@@ -57,11 +63,19 @@ class LocalStorage:
 
     Accounts that owe nothing (of a daily budget: little) are dropped when the room runs out, at most once a second.
     When everybody still owes something, an unknown principal is refused instead of a known one forgotten: else a
-    flood of new addresses would wash out the debts of those who flood.
+    flood of new addresses would wash out the debts of those who flood. ``standing`` knows, on the same clock, how a
+    caller behaved.
     """
 
-    def __init__(self, clock_us: Callable[[], int], *, max_principals: int = 50_000) -> None:
+    def __init__(
+        self,
+        clock_us: Callable[[], int],
+        *,
+        max_principals: int = 50_000,
+        standing: Callable[[str], Standing | None] = lambda _principal: None,
+    ) -> None:
         self._clock_us = clock_us
+        self._standing = standing
         self._max_principals = max_principals
         self._accounts: dict[str, _Account] = {}
         self._swept_us = -SECOND_US
@@ -77,8 +91,10 @@ class LocalStorage:
             raise StorageFullError
         if demand.concurrent:
             account.drop_lapsed(now, demand)
-        ahead = [max(account.debts_us(charge.limit).get(charge.limit.name, now) - now, 0) for charge in demand.charges]
-        weighed = weigh(demand, ahead, len(account.leases) if demand.concurrent else 0)
+        standing = self._standing(principal)
+        paid = price(standing, now, demand.adaptation)
+        weighed = weigh(demand, account.ahead_us(now, demand), len(account.leases) if demand.concurrent else 0, paid)
+        weighed = replace(weighed, standing=standing, now_us=now)
         if weighed.admitted:
             for charge, row in zip(demand.charges, weighed.rows, strict=True):
                 if charge.cost:
@@ -86,6 +102,13 @@ class LocalStorage:
             if demand.concurrent:
                 account.leases[demand.lease_id] = now + demand.lease_us
         return weighed
+
+    def wait_us(self, principal: str, demand: Demand) -> int:
+        """How long the demand would have to wait, were it made now; it is not."""
+        now = self._clock_us()
+        account = self._accounts.get(principal)
+        ahead = account.ahead_us(now, demand) if account else [0] * len(demand.charges)
+        return max((row.retry_us for row in weigh(demand, ahead, 0).rows), default=0)
 
     async def release(self, principal: str, lease_id: str) -> None:
         """As :meth:`Storage.release`."""
