@@ -17,7 +17,7 @@ export BENTOML_DO_NOT_TRACK := True
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 export UV_INDEX_STRATEGY := unsafe-best-match
 
-.PHONY: help serve test check format data overlap train export evaluate bench keys drain build lock clean notebooks
+.PHONY: help serve test check format data overlap train export evaluate bench keys drain clusters build lock clean notebooks
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ bench: $(DEV)/.ready ## benchmarks, each against its peer or limit, as ratios
 
 drain: $(SERVE)/.drain ## move logged events from Redis to Parquet under var/events
 	$(SERVE)/python -m data.events drain
+
+clusters: $(DEV)/.ready ## find attack clusters in drained events; a report and a bundle under var/clusters
+	$(DEV)/python -m training.cluster --events var/events
 
 build: $(SERVE)/.ready ## make a Bento
 	$(SERVE)/bentoml build

@@ -37,13 +37,15 @@ class Cluster:
 
     `centroid` is the mean direction of its members, base64 of little-endian half-precision floats: a cosine needs no
     more digits. `typical` is the cosine to it that half of the members reach, `background` the one that hardly any
-    harmless text reaches; between the two similarity goes from 0 to 1. `name` and `size` are for people.
+    harmless text reaches; between the two similarity goes from 0 to 1. `name`, `size` and
+    the times (seconds since the epoch) are for people.
     """
 
     id: ClusterId
     name: str
     size: Annotated[int, Field(ge=1)]
     first_seen: float
+    last_seen: float
     background: Cosine
     typical: Cosine
     centroid: str

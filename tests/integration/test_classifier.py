@@ -217,7 +217,7 @@ def test_a_bundle_with_clusters_names_the_nearest_on_every_prediction_and_change
     bundle: Bundle, classifier: Classifier, tmp_path: Path
 ) -> None:
     attack = classifier.predict([ATTACK])[0]
-    known = Cluster("c-1", "ignore instructions", 12, 0.0, 0.2, 0.9, encode_centroid(attack.embedding))
+    known = Cluster("c-1", "ignore instructions", 12, 0.0, 0.0, 0.2, 0.9, encode_centroid(attack.embedding))
     clustered = Classifier.load(with_clusters(bundle, tmp_path / "clustered", write_clusters([known])))
     again, clean = clustered.predict([ATTACK, CLEAN])
     assert attack.cluster is None
@@ -230,7 +230,7 @@ def test_a_bundle_with_clusters_names_the_nearest_on_every_prediction_and_change
 
 
 def test_clusters_of_another_width_are_refused_when_the_bundle_is_loaded(bundle: Bundle, tmp_path: Path) -> None:
-    wide = Cluster("c-1", "x", 1, 0.0, 0.2, 0.9, encode_centroid(np.ones(EMBEDDING_SIZE + 1)))
+    wide = Cluster("c-1", "x", 1, 0.0, 0.0, 0.2, 0.9, encode_centroid(np.ones(EMBEDDING_SIZE + 1)))
     damaged = with_clusters(bundle, tmp_path / "wide", write_clusters([wide]))
     with pytest.raises(BundleError, match=r"clusters\.json: cluster c-1"):
         Classifier.load(damaged)
