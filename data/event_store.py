@@ -53,6 +53,7 @@ SCHEMA: Final = pa.schema(
         ("coverage", pa.struct([("tokens", pa.int64()), ("scanned", pa.int64()), ("windows", pa.int64())])),
         ("changes", pa.map_(pa.string(), pa.int64())),
         ("anomaly", pa.float64()),
+        ("signals", pa.map_(pa.string(), pa.float64())),
         ("limit_factor", pa.float64()),
         ("model_version", pa.string()),
         ("policy", pa.string()),
@@ -149,6 +150,7 @@ def _event(row: Mapping[str, Any]) -> Event:
             **fields,
             "scores": {category: score for category, score in scores.items() if score is not None},
             "changes": dict(fields["changes"]),
+            "signals": dict(fields.get("signals") or {}),
             "timings_ms": dict(fields["timings_ms"]),
         }
     )

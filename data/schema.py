@@ -211,7 +211,8 @@ class Event:
     """What is remembered of one decision, the record that travels from the service to the label queue.
 
     `principal` is an opaque id, never a key. `address` is a keyed hash of the client address. `text` is
-    null unless the policy's `log_text` says otherwise. `time` is seconds since the epoch, UTC.
+    null unless the policy's `log_text` says otherwise. `time` is seconds since the epoch, UTC. `anomaly` is the score
+    that `signals` (evidence by name, in (0, 1]) add up to, as the caller's behaviour stood before this request.
     """
 
     id: str
@@ -237,4 +238,5 @@ class Event:
     text: str | None = None
     embedding: tuple[float, ...] | None = None
     cluster: ClusterMatch | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
     schema: int = 1

@@ -13,14 +13,18 @@ from typing import Final
 
 from models.bundle import Bundle
 from models.classifier import Classifier
-from serving import logs
+from serving import admission, logs
+from serving.anomaly.memory import Memory
+from serving.anomaly.store import LocalStates, RedisStates
+from serving.anomaly.watcher import Watcher
 from serving.event_log import EventLog
 from serving.gateway import Gateway
 from serving.keys import KeyRing, KeyTable
 from serving.metrics import Metrics
 from serving.model_slot import ModelSlot
-from serving.policy import load_policy
+from serving.policy import Policy, load_policy
 from serving.principal import Identity
+from serving.ratelimit.containment import Containment
 from serving.ratelimit.limiter import RateLimiter
 from serving.ratelimit.redis import RedisStorage
 from serving.ratelimit.storage import LocalStorage
@@ -60,15 +64,17 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             lambda bundle: _classifier(bundle, settings),
             on_load=lambda result: metrics.model_loads.labels(result).inc(),
         )
+        memory = Memory(_monotonic_us)
         gateway = Gateway(
             settings=settings,
             metrics=metrics,
             policy=policy,
             connection=connection,
             identity=await _identity(stack, settings, metrics, connection),
-            limiter=_limiter(settings, metrics, connection),
+            limiter=_limiter(settings, metrics, connection, memory),
             slot=slot,
             scheduler=scheduler,
+            watcher=_watcher(stack, metrics, connection, policy, memory),
             event_log=await stack.enter_async_context(_event_log(settings, metrics, connection)),
             new_id=new_id,
         )
@@ -123,13 +129,35 @@ async def _identity(stack: AsyncExitStack, settings: Settings, metrics: Metrics,
     )
 
 
-def _limiter(settings: Settings, metrics: Metrics, connection: Connection) -> RateLimiter:
+def _monotonic_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+def _limiter(settings: Settings, metrics: Metrics, connection: Connection, memory: Memory) -> RateLimiter:
+    local = LocalStorage(_monotonic_us, standing=memory.standing)
     return RateLimiter(
         RedisStorage(connection),
-        LocalStorage(lambda: time.monotonic_ns() // 1000),
+        local,
+        containment=Containment(memory, local, replicas=settings.replicas),
         replicas=settings.replicas,
         on_degraded=lambda choice: metrics.degraded.labels(f"limits-{choice}").inc(),
     )
+
+
+def _watcher(
+    stack: AsyncExitStack, metrics: Metrics, connection: Connection, policy: Policy, memory: Memory
+) -> Watcher:
+    watcher = Watcher(
+        RedisStates(connection),
+        LocalStates(_monotonic_us),
+        memory,
+        address_knobs=admission.knobs(policy.tier("anonymous")),
+        on_fate=lambda fate, count: metrics.observations.labels(fate).inc(count),
+        on_cut=lambda level, signal: metrics.adaptations.labels(level, signal).inc(),
+    )
+    watching = asyncio.create_task(watcher.run(), name="watcher")
+    stack.callback(watching.cancel)
+    return watcher
 
 
 def _event_log(settings: Settings, metrics: Metrics, connection: Connection) -> EventLog:

@@ -13,16 +13,19 @@ from starlette.requests import ClientDisconnect, Request
 from data.schema import Decision, Direction, Event, Prediction
 from models.classifier import Prepared
 from serving import admission
+from serving.anomaly.evidence import weigh_scores
+from serving.anomaly.fingerprint import fingerprint, hashed
+from serving.anomaly.watcher import RefusedKey, Sighting, Watcher
 from serving.body import wait_for_disconnect
 from serving.contracts.classify import ClassifyRequest, result_body
-from serving.errors import Forbidden, InvalidRequest, ModelUnavailable, Overloaded, TooLarge
+from serving.errors import ModelUnavailable, Overloaded, Unauthenticated
 from serving.event_log import EventLog
 from serving.metrics import Metrics
 from serving.model_slot import Live, ModelSlot
-from serving.policy import Policy, PolicyNotAllowed, Tier
-from serving.principal import Caller, Identity
+from serving.policy import Policy, Tier
+from serving.principal import Caller, Identity, presented_secret
 from serving.ratelimit.limiter import RateLimiter
-from serving.ratelimit.limits import Admission
+from serving.ratelimit.limits import Admission, Reason
 from serving.redis_connection import Connection
 from serving.scheduler import Judged, Scheduler
 from serving.settings import Settings
@@ -46,7 +49,7 @@ class _Asking:
     tier: Tier
     asked: ClassifyRequest
     direction: Direction
-    limit_factor: float
+    granted: Admission
     limit_s: float
     total_s: float
 
@@ -73,8 +76,9 @@ class _Asking:
             reasons=decision.reasons,
             coverage=prediction.coverage,
             changes=prediction.changes,
-            anomaly=0.0,
-            limit_factor=self.limit_factor,
+            anomaly=self.granted.anomaly,
+            signals=self.granted.signals,
+            limit_factor=self.granted.factor,
             model_version=prediction.model_version,
             cluster=prediction.cluster,
             policy=decision.policy,
@@ -96,6 +100,7 @@ class Gateway:
     slot: ModelSlot
     scheduler: Scheduler
     event_log: EventLog
+    watcher: Watcher
     new_id: Callable[[str], str]
     now: Callable[[], float] = time.time
     _afterwards: set[asyncio.Task[None]] = field(default_factory=set)
@@ -108,11 +113,11 @@ class Gateway:
         live = self.slot.current
         if live is None:
             raise ModelUnavailable
-        caller = await self.identity.identify(request.headers, request.client.host if request.client else None)
+        caller = await self._identify(request, live.policy.policy)
         tier = live.policy.policy.tier(caller.tier)
         texts = asked.judged_texts()
-        rule_set = _chosen_policy(live.policy.policy, tier, asked.policy)
-        _check_size(tier, texts)
+        rule_set = admission.chosen_policy(live.policy.policy, tier, asked.policy)
+        admission.check_size(tier, texts)
         lease = self.new_id("lea")
         costs = admission.costs(texts, live.policy.policy.rule_sets[rule_set].price_per_1k_tokens)
         charging = asyncio.create_task(self._charge(caller, tier, costs, lease))
@@ -132,7 +137,7 @@ class Gateway:
         total_s = time.perf_counter() - started
         self._observe(judged, limit_s, prepare_s, total_s)
         admission.count_cost(self.metrics, rule_set, costs)
-        asking = _Asking(caller, tier, asked, asked.judged_direction(), granted.factor, limit_s, total_s)
+        asking = _Asking(caller, tier, asked, asked.judged_direction(), granted, limit_s, total_s)
         results = [self._decide(live, asking, rule_set, text, each) for text, each in zip(texts, judged, strict=True)]
         headers = admission.headers(granted)
         if asked.request_id is not None:
@@ -144,12 +149,30 @@ class Gateway:
         self.metrics.queue_tokens.set(self.scheduler.queued_tokens)
         self.metrics.queue_capacity.set(self.scheduler.capacity_tokens)
         self.metrics.event_backlog.set(self.event_log.backlog)
+        self.metrics.lowered_callers.set(self.watcher.lowered)
         self.metrics.ready.set(self.slot.current is not None)
 
     async def finish(self) -> None:
         """Wait for what still runs after its answer."""
         while self._afterwards:
             await asyncio.gather(*self._afterwards, return_exceptions=True)
+        await self.watcher.drain()
+
+    async def _identify(self, request: Request, policy: Policy) -> Caller:
+        """The caller. A key that opens nothing is charged to its address, or keys could be tried without end."""
+        peer = request.client.host if request.client else None
+        try:
+            return await self.identity.identify(request.headers, peer)
+        except Unauthenticated:
+            tier = policy.tier("anonymous")
+            address = await self.identity.address(request.headers, peer)
+            granted = await self.limiter.hit(
+                address, admission.refused_keys(tier), {}, adaptive=tier.adaptive, on_redis_down=tier.on_redis_down
+            )
+            if granted.reason in (Reason.QUOTA, Reason.ABNORMAL):
+                admission.require(granted, tier, self.metrics)
+            self.watcher.saw(RefusedKey(address, hashed(presented_secret(request.headers) or "")))
+            raise
 
     async def _charge(
         self, caller: Caller, tier: Tier, costs: Mapping[str, float], lease: str
@@ -161,6 +184,8 @@ class Gateway:
             costs,
             concurrent=tier.limits.concurrent,
             lease_id=lease,
+            adaptive=tier.adaptive,
+            address=caller.address,
             on_redis_down=tier.on_redis_down,
         )
         return granted, time.perf_counter() - begun
@@ -207,6 +232,7 @@ class Gateway:
         prediction = _with_unread(judged.prediction, asking.asked.unread())
         decision = live.policy.decide(prediction, asking.tier, asking.direction, rule_set)
         event = asking.event(self.new_id("evt"), self.now(), prediction, judged, decision)
+        self._watch(live, asking, text, prediction)
         self.event_log.record(event, tier=asking.tier, text=text, embedding=prediction.embedding)
         if not event.coverage.complete:
             self.metrics.incomplete.inc()
@@ -218,9 +244,27 @@ class Gateway:
             prediction,
             decision,
             anomaly=event.anomaly,
+            signals=event.signals,
             limit_factor=event.limit_factor,
             timings_ms=event.timings_ms,
         )
+
+    def _watch(self, live: Live, asking: _Asking, text: str, prediction: Prediction) -> None:
+        """Let the limits learn from one text, once its answer is out."""
+        if asking.tier.adaptive.mode == "off":
+            return
+        caller = asking.caller
+        sighting = Sighting(
+            principal=caller.principal,
+            address=caller.address,
+            knobs=admission.knobs(asking.tier),
+            evidence=weigh_scores(prediction.scores, live.policy.thresholds),
+            tokens=admission.tokens_of(text),
+            similarity=prediction.cluster.similarity if prediction.cluster else 0.0,
+            pattern=fingerprint(prediction.embedding),
+            roams=caller.tier == "internal",  # a gateway names its clients' addresses, and there are many
+        )
+        self.watcher.saw(sighting)
 
     def _observe(self, judged: Sequence[Judged], limit_s: float, prepare_s: float, total_s: float) -> None:
         self.metrics.observe_stages((("limit", limit_s), ("prepare", prepare_s), ("total", total_s)))
@@ -243,27 +287,3 @@ def _prepare(live: Live, texts: Sequence[str]) -> tuple[list[Prepared], float]:
     begun = time.perf_counter()
     prepared = [live.classifier.prepare(text) for text in texts]
     return prepared, time.perf_counter() - begun
-
-
-def _chosen_policy(policy: Policy, tier: Tier, requested: str | None) -> str:
-    try:
-        return tier.choose(requested)
-    except PolicyNotAllowed as error:
-        detail = f"this tier may use: {', '.join(error.allowed)}"
-        if requested in policy.rule_sets:
-            raise Forbidden(f"The policy is not for everyone; {detail}.") from None
-        problem = {"field": "policy", "rule": "unknown_policy", "detail": detail}
-        raise InvalidRequest(extra={"errors": [problem]}) from None
-
-
-def _check_size(tier: Tier, texts: Sequence[str]) -> None:
-    limits = tier.limits
-    if len(texts) > limits.max_texts:
-        problem = {
-            "field": "texts",
-            "rule": "too_many_texts",
-            "detail": f"the tier {tier.name} may send {limits.max_texts} texts in one request",
-        }
-        raise InvalidRequest(extra={"errors": [problem]})
-    if sum(map(len, texts)) > limits.max_characters:
-        raise TooLarge(f"The tier {tier.name} may send {limits.max_characters} characters in one request.")

@@ -52,6 +52,29 @@ class Metrics:
         self.limited = Counter(
             "weir_limited", "Requests over a limit, by tier and limit.", ("tier", "limit"), registry=self.registry
         )
+        self.contained = Counter(
+            "weir_contained",
+            "Requests refused because of a lowered limit (enforce), or that would have been (shadow), by tier.",
+            ("tier", "mode"),
+            registry=self.registry,
+        )
+        self.adaptations = Counter(
+            "weir_adaptations",
+            "Times that a limit factor was cut, by level (principal or address) and leading signal.",
+            ("level", "signal"),
+            registry=self.registry,
+        )
+        self.observations = Counter(
+            "weir_observations",
+            "Judged texts and refused keys that limits learn from, by what became of them.",
+            ("fate",),
+            registry=self.registry,
+        )
+        self.lowered_callers = Gauge(
+            "weir_lowered_callers",
+            "Principals and addresses whose factor is known to be lowered.",
+            registry=self.registry,
+        )
         self.degraded = Counter(
             "weir_degraded",
             "Times that something worked in its fallback, by reason.",

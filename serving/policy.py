@@ -20,6 +20,7 @@ from typing import Final, Literal, Protocol
 from data.schema import Action, Category, Coverage, Decision, Direction, Prediction, Reason
 from models.bundle import BundleError, load_bundle
 from models.registry import resolve
+from serving.anomaly.standing import USUAL, Adaptive
 from serving.budget import NO_BUDGET, DailyBudget
 from serving.policy_errors import PolicyError
 from serving.policy_file import PolicyFile, Rules, RuleSetFile, TierFile, read_policy_file
@@ -86,6 +87,7 @@ class Tier:
     policy: str
     allowed_policies: tuple[str, ...]
     daily_budget: DailyBudget = NO_BUDGET
+    adaptive: Adaptive = USUAL
 
     def choose(self, requested: str | None) -> str:
         """The rule set for a request that names one, or none. Raises :class:`PolicyNotAllowed`."""
@@ -157,6 +159,7 @@ def _tier(name: str, written: TierFile, currency: str) -> Tier:
         policy=written.policy,
         allowed_policies=tuple(dict.fromkeys((written.policy, *written.allowed_policies))),
         daily_budget=DailyBudget(written.daily_budget.tokens, written.daily_budget.money, currency),
+        adaptive=written.adaptive.knobs(),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from data.schema import Action, Category
+from serving.anomaly.standing import USUAL, Adaptive
 from serving.budget import DAY_S, UNITS_OF_MONEY
 from serving.policy_errors import Location, Mistake, PolicyError, located, mistake_of, read_yaml, suggestion
 from serving.ratelimit.limits import HIGHEST_RATE_PER_S
@@ -101,6 +102,28 @@ class DailyBudgetFile(_Section):
     money: Annotated[float, Field(ge=0.001, le=MOST_A_DAY / UNITS_OF_MONEY, allow_inf_nan=False)] | None = None
 
 
+_Share = Annotated[float, Field(ge=0.0001, le=1, allow_inf_nan=False)]
+_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class AdaptiveFile(_Section):
+    """How the tier's limits follow its callers' behaviour; what is left out is as in serving/anomaly/standing.py."""
+
+    mode: Literal["off", "shadow", "enforce"] = USUAL.mode
+    floor: _Share = USUAL.floor
+    ceiling: _Share = USUAL.ceiling
+    cut: _Share = USUAL.cut
+    cut_interval_s: _Seconds = USUAL.cut_interval_s
+    cool_down_s: _Seconds = USUAL.cool_down_s
+    recovery_s: _Seconds = USUAL.recovery_s
+    cut_at: _Share = USUAL.cut_at
+    release_at: _Share = USUAL.release_at
+
+    def knobs(self) -> Adaptive:
+        """The same for the controller. Raises ValueError for fields that contradict each other."""
+        return Adaptive(**self.model_dump())
+
+
 class TierFile(_Section):
     """One tier as written; the fields are explained in docs/policy.md."""
 
@@ -116,9 +139,10 @@ class TierFile(_Section):
     policy: str
     allowed_policies: list[str] = Field(default_factory=list)
     daily_budget: DailyBudgetFile = Field(default_factory=DailyBudgetFile)
+    adaptive: AdaptiveFile = Field(default_factory=AdaptiveFile)
 
 
-_TIER_SECTIONS: Final[dict[str, type[BaseModel]]] = {"daily_budget": DailyBudgetFile}
+_TIER_SECTIONS: Final[dict[str, type[BaseModel]]] = {"daily_budget": DailyBudgetFile, "adaptive": AdaptiveFile}
 
 
 class TiersFile(_Section):
@@ -182,6 +206,10 @@ def _contradictions(policy_file: PolicyFile) -> Iterator[Mistake]:
                 f"could never be paid for, got {tier.token_burst}"
             )
             yield Mistake((*at, "token_burst"), text)
+        try:
+            tier.adaptive.knobs()
+        except ValueError as error:
+            yield Mistake((*at, "adaptive"), str(error))
         yield from _unpayable(policy_file, tier, (*at, "daily_budget"))
         for field, policy in [
             ("policy", tier.policy),

@@ -60,11 +60,14 @@ class Adaptive:
         return int((self.cool_down_s + self.recovery_s) * 0.9 * SECOND_US)
 
 
+USUAL: Final = Adaptive()
+
+
 @dataclass(frozen=True, slots=True)
 class Knobs:
     """What the rule must know of the caller's tier. A newcomer's usual rate and cost are guessed from its limits."""
 
-    adaptive: Adaptive = Adaptive()
+    adaptive: Adaptive = USUAL
     requests_per_minute: float = 50
     tokens_per_minute: float = 100_000
     largest_tokens: float = 25_000
@@ -143,7 +146,7 @@ class Adaptation:
     wait until the address may bring in the next stranger.
     """
 
-    adaptive: Adaptive = Adaptive()
+    adaptive: Adaptive = USUAL
     remembered: float = 1.0
     address_factor: float = 1.0
     address_wait_us: int = 0

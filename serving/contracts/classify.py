@@ -161,10 +161,11 @@ class CoverageBody(BaseModel):
 
 
 class AnomalyBody(BaseModel):
-    """How unusual the caller's traffic is, and by how much its limits are lowered for it."""
+    """How unusual the caller's traffic has been, why (evidence by signal, the weightiest first), and its factor."""
 
     score: float
     limit_factor: float
+    signals: dict[str, float]
 
 
 class ClusterBody(BaseModel):
@@ -215,6 +216,7 @@ def result_body(
     decision: Decision,
     *,
     anomaly: float,
+    signals: Mapping[str, float],
     limit_factor: float,
     timings_ms: Mapping[str, float],
 ) -> dict[str, object]:
@@ -245,7 +247,11 @@ def result_body(
             "windows": coverage.windows,
             "complete": coverage.complete,
         },
-        "anomaly": {"score": anomaly, "limit_factor": limit_factor},
+        "anomaly": {
+            "score": round(anomaly, 6),
+            "limit_factor": round(limit_factor, 6),
+            "signals": {name: round(value, 6) for name, value in signals.items()},
+        },
         "cluster": None if cluster is None else {"id": cluster.id, "similarity": round(cluster.similarity, 6)},
         "redacted_text": decision.redacted_text,
         "model_version": prediction.model_version,

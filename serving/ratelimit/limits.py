@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from serving.anomaly.signals import shares
 from serving.anomaly.standing import NO_PRICE, Adaptation, Price, Standing
 
 SECOND_US: Final = 1_000_000
@@ -164,6 +165,17 @@ class Admission:
     degraded: bool = False
     standing: Standing | None = None
     shadowed: bool = False
+
+    @property
+    def anomaly(self) -> float:
+        """The anomaly score of the caller before this demand."""
+        return self.standing.score if self.standing else 0.0
+
+    @property
+    def signals(self) -> dict[str, float]:
+        """What there is of evidence, each in (0, 1], what contributes most first."""
+        known = self.standing.signals if self.standing else {}
+        return {signal.value: known[signal] for signal in shares(known)}
 
     @property
     def retry_after_s(self) -> int:
