@@ -10,125 +10,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
-import ipaddress
-import re
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import unquote
 
 from serving import admission
-from serving.anomaly.rule import State
 from serving.anomaly.signals import shares
-from serving.anomaly.standing import SECOND_US, Adaptation, Price, Standing, price
-from serving.anomaly.store import RedisStates
+from serving.anomaly.standing import SECOND_US
 from serving.audit import AuditLog, Deed
+from serving.callers import Callers, Found, NoSuchCallerError
 from serving.embedded_redis import EmbeddedRedisError
-from serving.keys import KeyTable
-from serving.policy import Policy, PolicyError, Tier, load_policy
-from serving.principal import address_id, shared_address_secret
-from serving.ratelimit.limits import Charge, Demand, Row, weigh
+from serving.policy import PolicyError, load_policy
 from serving.redis_connection import Connection, RedisError
-from serving.redis_keys import lease_key, limit_key, risk_key
 from serving.settings import Settings
 
 SHOWN: Final = 50
-_ADDRESS: Final = re.compile(r"addr_[0-9a-f]{24}")
-_KEY: Final = re.compile(r"(?P<key>key_[0-9a-f]{16})(?::[A-Za-z0-9._@:+/=-]{1,128})?")
 _LIFTED: Final = "none"
-
-
-class NoSuchCallerError(Exception):
-    """What was given names no caller; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """All that is known of one caller now: `rows` are its limits in the tier's order, `held` its leases."""
-
-    principal: str
-    tier: Tier
-    now_us: int
-    state: State | None
-    rows: tuple[Row, ...]
-    held: int
-
-    @property
-    def standing(self) -> Standing:
-        """Its standing; that of a stranger if nothing is remembered."""
-        return self.state.standing if self.state else Standing()
-
-    @property
-    def price(self) -> Price:
-        """What its next request would be charged by, its address aside."""
-        return price(self.state.standing if self.state else None, self.now_us, Adaptation(self.tier.adaptive))
-
-
-class Callers:
-    """Looks callers up and changes what holds for them. Every method raises :class:`RedisError`."""
-
-    def __init__(self, redis: Connection, policy: Policy, *, address_secret: bytes | None = None) -> None:
-        self._redis = redis
-        self._policy = policy
-        self._address_secret = address_secret
-        self._states = RedisStates(redis)
-        self._keys = KeyTable(redis)
-
-    async def named(self, text: str) -> tuple[str, Tier]:
-        """The id and the tier of the caller that was meant. Raises :class:`NoSuchCallerError`."""
-        if match := _KEY.fullmatch(text):
-            for key in (await self._keys.read()).values():
-                if key.id == match["key"]:
-                    return text, self._policy.tier(key.tier)
-            raise NoSuchCallerError(f"there is no key {match['key']}")
-        if _ADDRESS.fullmatch(text):
-            return text, self._policy.tier("anonymous")
-        try:
-            ipaddress.ip_address(text)
-        except ValueError:
-            raise NoSuchCallerError("a caller is key_…, key_…:name, addr_… or an IP address") from None
-        secret = self._address_secret or await shared_address_secret(self._redis)
-        return address_id(text, secret), self._policy.tier("anonymous")
-
-    async def look(self, principal: str, tier: Tier) -> Found:
-        """What is known of a caller, read in three steps, none of which changes anything."""
-        seconds, rest = await self._redis.execute("TIME")
-        now_us = int(seconds) * SECOND_US + int(rest)
-        limits = admission.limits(tier)
-        paid_back = await self._redis.execute("MGET", *(limit_key(principal, limit.name) for limit in limits))
-        state = await self._states.read(principal)
-        held = await self._redis.execute("ZCOUNT", lease_key(principal), now_us, "+inf")
-        ahead = [max(int(at) - now_us, 0) if at else 0 for at in paid_back]
-        demand = Demand(tuple(Charge(limit, 0) for limit in limits))
-        known = Found(principal, tier, now_us, state, (), held)
-        return Found(principal, tier, now_us, state, weigh(demand, ahead, 0, known.price).rows, held)
-
-    async def lowered(self) -> list[tuple[str, State]]:
-        """Callers that are banned, pinned or score high, the highest first; on a cluster those of the node asked."""
-        found: dict[str, State] = {}
-        cursor = b"0"
-        while True:
-            cursor, keys = await self._redis.execute("SCAN", cursor, "MATCH", "weir:risk:{*}", "COUNT", 500)
-            for key in keys:
-                caller = unquote(key.decode().removeprefix("weir:risk:{").removesuffix("}"))
-                state = await self._states.read(caller)
-                if state and (state.standing.pin >= 0 or state.standing.factor < 1):
-                    found[caller] = state
-            if int(cursor) == 0:
-                return sorted(found.items(), key=lambda item: (item[1].standing.pin, -item[1].standing.score))
-
-    async def pin(self, principal: str, factor: float | None) -> None:
-        """Fix a caller's factor, 0 for a ban, None to let it adapt again."""
-        await self._states.pin(principal, factor)
-
-    async def reset(self, principal: str, tier: Tier) -> None:
-        """Forget a caller's behaviour and what it owes on limits that a factor lowers; what it has spent stays spent."""
-        await self._states.reset(principal)
-        owed = [limit_key(principal, limit.name) for limit in admission.limits(tier) if limit.adaptive]
-        await self._redis.execute("DEL", *owed, limit_key(principal, admission.REFUSED_KEYS))
 
 
 def describe(found: Found) -> str:
@@ -214,13 +113,11 @@ async def _command(options: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _list(callers: Callers) -> None:
-    lowered = await callers.lowered()
-    for caller, state in lowered[:SHOWN]:
-        standing = state.standing
-        held = "banned" if standing.pin == 0 else f"pinned {standing.pin:g}" if standing.pin > 0 else ""
-        leading = ", ".join(list(shares(standing.signals))[:2])
-        sys.stdout.write(f"{caller}  score {standing.score:.3f}  cut to {standing.factor:.4g}  {held}  {leading}\n")
-    sys.stderr.write(f"{len(lowered)} callers are or were lowered within a day\n")
+    held = await callers.held()
+    for found in held[:SHOWN]:
+        leading = ", ".join(list(shares(found.standing.signals))[:2])
+        sys.stdout.write(f"{found.principal}  score {found.standing.score:.3f}  factor {_factor(found)}  {leading}\n")
+    sys.stderr.write(f"{len(held)} callers are lowered, pinned or banned\n")
 
 
 async def _change(options: argparse.Namespace, callers: Callers, found: Found) -> None:
