@@ -14,7 +14,6 @@ from serving.ratelimit.limits import Limit
 
 DAILY_TOKENS: Final = "daily-tokens"
 DAILY_MONEY: Final = "daily-money"
-DAILY: Final = frozenset({DAILY_TOKENS, DAILY_MONEY})
 DAY_S: Final = 86_400
 # Money is counted in thousandths: then a price for 1,000 tokens is the price of one token in this unit.
 UNITS_OF_MONEY: Final = 1000

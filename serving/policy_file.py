@@ -102,6 +102,11 @@ class DailyBudgetFile(_Section):
     money: Annotated[float, Field(ge=0.001, le=MOST_A_DAY / UNITS_OF_MONEY, allow_inf_nan=False)] | None = None
 
 
+def _off(value: object) -> object:
+    return "off" if value is False else value  # YAML's own word for false
+
+
+Mode = Annotated[Literal["off", "shadow", "enforce"], BeforeValidator(_off)]
 _Share = Annotated[float, Field(ge=0.0001, le=1, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
@@ -109,7 +114,7 @@ _Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 class AdaptiveFile(_Section):
     """How the tier's limits follow its callers' behaviour; what is left out is as in serving/anomaly/standing.py."""
 
-    mode: Literal["off", "shadow", "enforce"] = USUAL.mode
+    mode: Mode = USUAL.mode
     floor: _Share = USUAL.floor
     ceiling: _Share = USUAL.ceiling
     cut: _Share = USUAL.cut

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from serving import admission
-from serving.errors import AbnormalUsage, LimitsUnavailable, Problem, QuotaExceeded, TooLarge
+from serving.anomaly.standing import Adaptation, Price
+from serving.errors import AbnormalUsage, Banned, LimitsUnavailable, Problem, QuotaExceeded, TooLarge
 from serving.metrics import Metrics
 from serving.policy import load_policy
-from serving.ratelimit.limits import Admission, LimitState, Reason
+from serving.ratelimit.limits import Admission, Charge, Demand, Limit, LimitState, Reason, to_admission, weigh
 
 TIER = load_policy().tier("authenticated")
 USED_UP = LimitState("requests", "requests", 20, 24, False, 0, 1_500_000, 1_500_000, 24_000_000)
@@ -51,7 +52,13 @@ def test_a_used_up_quota_says_which_and_when_to_come_back() -> None:
 
 
 def test_under_a_lowered_limit_the_refusal_says_why() -> None:
-    assert isinstance(refusal(Admission(False, Reason.QUOTA, (USED_UP,), factor=0.5)), AbnormalUsage)
+    assert isinstance(refusal(Admission(False, Reason.ABNORMAL, (USED_UP,), factor=0.5)), AbnormalUsage)
+
+
+def test_a_ban_is_forbidden_and_nothing_to_wait_for() -> None:
+    problem = refusal(Admission(False, Reason.BANNED, (USED_UP,)))
+    assert isinstance(problem, Banned)
+    assert not problem.headers
 
 
 def test_without_a_limiter_nothing_is_judged() -> None:
@@ -65,6 +72,11 @@ def test_what_no_waiting_can_pay_for_is_too_large() -> None:
 
 
 def test_a_used_up_budget_is_no_unusual_use_whatever_the_factor() -> None:
-    spent = LimitState("daily-tokens", "tokens", 20, 86_400, False, 0, 1_500_000, 1_500_000, 24_000_000)
-    assert isinstance(refusal(Admission(False, Reason.QUOTA, (spent,), factor=0.5)), QuotaExceeded)
-    assert isinstance(refusal(Admission(False, Reason.QUOTA, (spent, USED_UP), factor=0.5)), AbnormalUsage)
+    demand = Demand(
+        (Charge(Limit("requests", 1, 10), 1), Charge(Limit("daily-tokens", 1, 10, "tokens", adaptive=False), 5)),
+        adaptation=Adaptation(),
+    )
+    lowered = Price(0.5, lowered=True, longest_debt_us=540_000_000)
+    spent, both = weigh(demand, [0, 10_000_000], 0, lowered), weigh(demand, [10_000_000, 10_000_000], 0, lowered)
+    assert to_admission(demand, spent).reason is Reason.QUOTA
+    assert to_admission(demand, both).reason is Reason.ABNORMAL
