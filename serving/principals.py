@@ -34,7 +34,7 @@ def describe(found: Found) -> str:
     """A caller in lines for a terminal."""
     standing = found.standing
     lines = [f"{found.principal}  {found.tier.name}", f"factor     {_factor(found)}"]
-    if found.state is None:
+    if not standing.seen_us:  # nothing remembered, or nothing but an operator's word
         return "\n".join([*lines, "history    not seen for a day", *_room(found)])
     ago = (found.now_us - standing.seen_us) // SECOND_US
     lines.append(f"score      {standing.score:.3f} when last seen, {_duration(ago)} ago")
