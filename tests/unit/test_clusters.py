@@ -17,7 +17,14 @@ EAST, NORTH = np.array([1.0, 0.0, 0.0]), np.array([0.0, 2.0, 0.0])
 
 def cluster(name: str, centroid: np.ndarray, **changes: object) -> Cluster:
     plain = Cluster(
-        id=name, name=name, size=10, first_seen=1.8e9, last_seen=1.9e9, background=0.5, typical=0.9, centroid=encode_centroid(centroid)
+        id=name,
+        name=name,
+        size=10,
+        first_seen=1.8e9,
+        last_seen=1.9e9,
+        background=0.5,
+        typical=0.9,
+        centroid=encode_centroid(centroid),
     )
     return dataclasses.replace(plain, **changes)
 
