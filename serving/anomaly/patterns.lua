@@ -14,63 +14,55 @@ local wanted, sender = ARGV[1]:sub(1, 8), ARGV[1]:byte(16) % SENDER_BITS
 
 local function rounded(value) return math.floor(value * 1e6 + 0.5) / 1e6 end
 
-local function ones(byte)
-    local bits = 0
-    while byte > 0 do
-        byte = bit.band(byte, byte - 1)
-        bits = bits + 1
-    end
-    return bits
+local ONES = { [0] = 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4 } -- bits that are set in four
+local function ones(byte) return ONES[byte % 16] + ONES[(byte - byte % 16) / 16] end
+
+local function numbers_of(row) return struct.unpack('<dddd', row:sub(9, 40)) end
+
+-- The nearest pattern within ALIKE_BITS; rows stay packed, as all but one are only moved.
+local a, b, c, d, e, f, g, h = wanted:byte(1, 8)
+local xor, rows, nearest, nearest_bits = bit.bxor, {}, nil, ALIKE_BITS + 1
+local packed = redis.call('GET', KEYS[1]) or ''
+for from = 1, #packed, ROW do
+    local s, t, u, v, w, x, y, z = packed:byte(from, from + 7)
+    local bits = ones(xor(a, s)) + ones(xor(b, t)) + ones(xor(c, u)) + ones(xor(d, v))
+        + ones(xor(e, w)) + ones(xor(f, x)) + ones(xor(g, y)) + ones(xor(h, z))
+    rows[#rows + 1] = packed:sub(from, from + ROW - 1)
+    if bits < nearest_bits then nearest, nearest_bits = #rows, bits end
 end
 
-local function differing(one, other)
-    local bits = 0
-    for at = 1, 8 do bits = bits + ones(bit.bxor(one:byte(at), other:byte(at))) end
-    return bits
-end
-
-local table_ = redis.call('GET', KEYS[1]) or ''
-local rows, nearest, nearest_bits = {}, nil, ALIKE_BITS + 1
-for from = 1, #table_, ROW do
-    local row = { print = table_:sub(from, from + 7) }
-    row.seen, row.turned, row.count, row.norm = struct.unpack('<dddd', table_:sub(from + 8, from + 39))
-    row.newer, row.older = table_:sub(from + 40, from + 55), table_:sub(from + 56, from + 71)
-    local bits = differing(row.print, wanted)
-    if bits < nearest_bits then nearest, nearest_bits = row, bits end
-    rows[#rows + 1] = row
-end
-local found = nearest or { print = wanted, seen = now, turned = now, count = 0, norm = 0, newer = NOBODY, older = NOBODY }
-
-found.turned = math.min(found.turned, now)
-local turns = math.floor((now - found.turned) / GENERATION)
-if turns > 0 then
-    found.norm = rounded(found.norm + (found.count - found.norm) / 32)
-    found.older, found.newer, found.turned = turns == 1 and found.newer or NOBODY, NOBODY, now
-end
-local at = math.floor(sender / 8) + 1
-local byte = bit.bor(found.newer:byte(at), bit.lshift(1, sender % 8))
-found.newer = found.newer:sub(1, at - 1) .. string.char(byte) .. found.newer:sub(at + 1)
-local empty = SENDER_BITS
-for each = 1, 16 do empty = empty - ones(bit.bor(found.newer:byte(each), found.older:byte(each))) end
-found.count, found.seen = rounded(SENDER_BITS * math.log(SENDER_BITS / math.max(empty, 1))), now
-
-local others, least, least_count = {}, nil, nil
-for _, row in ipairs(rows) do
-    if row ~= found then
-        others[#others + 1] = row
-        local current = now - row.turned < 2 * GENERATION and row.count or 0
-        if not least or current < least_count or (current == least_count and row.seen < others[least].seen) then
-            least, least_count = #others, current
+local print_, turned, norm, count, newer, older = wanted, now, 0, 0, NOBODY, NOBODY
+if nearest then
+    local row = table.remove(rows, nearest)
+    local _
+    print_, newer, older = row:sub(1, 8), row:sub(41, 56), row:sub(57, 72)
+    _, turned, count, norm = numbers_of(row)
+elseif #rows >= MOST_PATTERNS then -- the least popular goes, of equals the one seen longest ago
+    local least, least_count, least_seen
+    for at, row in ipairs(rows) do
+        local seen, row_turned, current = numbers_of(row)
+        if now - row_turned >= 2 * GENERATION then current = 0 end
+        if not least or current < least_count or (current == least_count and seen < least_seen) then
+            least, least_count, least_seen = at, current, seen
         end
     end
+    table.remove(rows, least)
 end
-if #others >= MOST_PATTERNS then table.remove(others, least) end
-table.insert(others, 1, found)
-local parts = {}
-for _, row in ipairs(others) do
-    parts[#parts + 1] = row.print .. struct.pack('<dddd', row.seen, row.turned, row.count, row.norm) .. row.newer .. row.older
-end
-redis.call('SET', KEYS[1], table.concat(parts), 'PX', ARGV[2])
 
-local heat = math.log(found.count / (2 * math.max(found.norm, 1))) / math.log(2) / 3
-return { string.format('%.6f', rounded(math.min(math.max(heat, 0), 1))), string.format('%.6f', found.count) }
+turned = math.min(turned, now)
+local turns = math.floor((now - turned) / GENERATION)
+if turns > 0 then
+    norm = rounded(norm + (count - norm) / 32)
+    older, newer, turned = turns == 1 and newer or NOBODY, NOBODY, now
+end
+local at = math.floor(sender / 8) + 1
+newer = newer:sub(1, at - 1) .. string.char(bit.bor(newer:byte(at), bit.lshift(1, sender % 8))) .. newer:sub(at + 1)
+local empty = SENDER_BITS
+for each = 1, 16 do empty = empty - ones(bit.bor(newer:byte(each), older:byte(each))) end
+count = rounded(SENDER_BITS * math.log(SENDER_BITS / math.max(empty, 1)))
+
+table.insert(rows, 1, print_ .. struct.pack('<dddd', now, turned, count, norm) .. newer .. older)
+redis.call('SET', KEYS[1], table.concat(rows), 'PX', ARGV[2])
+
+local heat = math.log(count / (2 * math.max(norm, 1))) / math.log(2) / 3
+return { string.format('%.6f', rounded(math.min(math.max(heat, 0), 1))), string.format('%.6f', count) }

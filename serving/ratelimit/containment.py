@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from serving.anomaly.memory import Memory
 from serving.anomaly.standing import Adaptation, Adaptive
-from serving.ratelimit.limits import Demand, Weighed
+from serving.ratelimit.limits import Charge, Demand, Weighed
 from serving.ratelimit.storage import LocalStorage, StorageFullError
 
 
@@ -23,12 +24,12 @@ class Containment:
         self._local = local
         self._replicas = replicas
 
-    def adaptation(self, principal: str, address: str, adaptive: Adaptive, demand: Demand) -> Adaptation:
+    def adaptation(self, principal: str, address: str, adaptive: Adaptive, charges: Sequence[Charge]) -> Adaptation:
         """What to tell the storage about this caller; `address` may be the principal itself."""
         at_address = 1.0 if address == principal else self._memory.factor(address)
         wait_us = 0
         if at_address < 1:
-            wait_us = self._local.wait_us(_strangers(address), self._together(demand, at_address))
+            wait_us = self._local.wait_us(_strangers(address), self._together(charges, at_address))
         return Adaptation(adaptive, self._memory.factor(principal), at_address, wait_us)
 
     async def settle(self, principal: str, address: str, demand: Demand, weighed: Weighed) -> bool:
@@ -42,7 +43,7 @@ class Containment:
             return False
         shadow = adaptation.adaptive.mode == "shadow" and not price.enforced
         if price.fresh and adaptation.address_factor < 1 and (shadow or price.enforced):
-            await self._charge(_strangers(address), self._together(demand, adaptation.address_factor))
+            await self._charge(_strangers(address), self._together(demand.charges, adaptation.address_factor))
         if not shadow or not price.lowered:
             return False
         lowered = replace(demand, factor=demand.factor * price.factor, concurrent=0, adaptation=None)
@@ -54,9 +55,8 @@ class Containment:
         except StorageFullError:
             return True
 
-    def _together(self, demand: Demand, factor: float) -> Demand:
-        charges = tuple(charge for charge in demand.charges if charge.limit.adaptive)
-        return Demand(charges, factor / self._replicas)
+    def _together(self, charges: Sequence[Charge], factor: float) -> Demand:
+        return Demand(tuple(charge for charge in charges if charge.limit.adaptive), factor / self._replicas)
 
 
 def _strangers(address: str) -> str:

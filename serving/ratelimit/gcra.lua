@@ -4,9 +4,10 @@
 -- KEYS[1]       sorted set: lease id -> time at which the lease lapses
 -- KEYS[2]       what is remembered of the principal's behaviour; only its standing is read
 -- KEYS[3..]     one string per limit: the time at which all is paid back
--- ARGV[1..4]    factor, lease id, allowed leases (0: any number), lifetime of a lease
--- ARGV[5]       nine doubles, packed as Adaptation.pack does it; empty to leave the behaviour aside
--- ARGV[6..]     per limit: interval (per unit), window (interval * burst), cost (units), whether the factor applies
+-- ARGV[1]       lease id
+-- ARGV[2]       doubles: factor, allowed leases (0: any number), lifetime of a lease, then for each limit interval
+--               (per unit), window (interval * burst), cost (units), whether the factor applies
+-- ARGV[3]       nine doubles, packed as Adaptation.pack does it; empty to leave the behaviour aside
 -- returns       admitted, leases full, leases held, time, standing, then per limit: ahead, remaining, retry
 --
 -- Numbers are written with %.0f: Lua's own tostring keeps 14 digits, and a time has 16.
@@ -15,15 +16,15 @@ local MARGIN_MS = 1000 -- a key outlives its debt a little, so that a small step
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
-local factor = tonumber(ARGV[1])
-local lease, allowed_leases, lease_us = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local numbers = { struct.unpack('<' .. string.rep('d', #ARGV[2] / 8), ARGV[2]) }
+local factor, allowed_leases, lease_us = numbers[1], numbers[2], numbers[3]
 
 -- The rule of standing.price: the caller's own factor, the longest charge, a wait, a ban.
 local STANDING_BYTES = 17 * 8
 local standing, own, longest, wait, banned = '', 1, 0, 0, false
-if ARGV[5] ~= '' then
+if ARGV[3] ~= '' then
     local floor, ceiling, cool_down, recovery, longest_debt, enforced, remembered, at_address, address_wait =
-        struct.unpack('<ddddddddd', ARGV[5])
+        struct.unpack('<ddddddddd', ARGV[3])
     local cut, since, good, pin = remembered, 0, 0, -1
     standing = redis.call('GETRANGE', KEYS[2], 0, STANDING_BYTES - 1)
     if #standing == STANDING_BYTES then
@@ -58,9 +59,9 @@ local admitted = (full == 1 or banned) and 0 or 1
 local paid_back = #KEYS > 2 and redis.call('MGET', unpack(KEYS, 3)) or {}
 local limits = {}
 for i = 1, #KEYS - 2 do
-    local interval, window, cost = tonumber(ARGV[4 * i + 2]), tonumber(ARGV[4 * i + 3]), tonumber(ARGV[4 * i + 4])
+    local interval, window, cost, adaptive = unpack(numbers, 4 * i, 4 * i + 3)
     local promised, price, longest_charge, refusal = 1, 1, 0, 0
-    if ARGV[4 * i + 5] == '1' then promised, price, longest_charge, refusal = factor, lowered, longest, wait end
+    if adaptive == 1 then promised, price, longest_charge, refusal = factor, lowered, longest, wait end
     local charge = math.ceil(cost * interval / price)
     if longest_charge > 0 then
         charge = math.min(charge, math.max(math.ceil(cost * interval / promised), longest_charge))
@@ -73,7 +74,7 @@ for i = 1, #KEYS - 2 do
 end
 
 if admitted == 1 and allowed_leases > 0 then
-    redis.call('ZADD', KEYS[1], string.format('%.0f', now + lease_us), lease)
+    redis.call('ZADD', KEYS[1], string.format('%.0f', now + lease_us), ARGV[1])
     redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil(lease_us / 1000) + MARGIN_MS))
     held = held + 1
 end

@@ -62,14 +62,15 @@ class RateLimiter:
         its ``address``.
         """
         charges = tuple(Charge(limit, costs.get(limit.name, 1)) for limit in limits)
-        demand = Demand(charges, factor, concurrent, lease_id, self._lease_us)
+        address = address or principal
+        adaptation = None
+        if adaptive and self._containment:
+            adaptation = self._containment.adaptation(principal, address, adaptive, charges)
+        demand = Demand(charges, factor, concurrent, lease_id, self._lease_us, adaptation)
         if not charges and not concurrent:
             return Admission(allowed=True, factor=factor)
         if demand.impossible:
             return Admission(allowed=False, reason=Reason.TOO_COSTLY, factor=factor)
-        address = address or principal
-        if adaptive and self._containment:
-            demand = replace(demand, adaptation=self._containment.adaptation(principal, address, adaptive, demand))
         try:
             weighed = await self._shared.hit(principal, demand)
         except RedisError:
@@ -77,9 +78,9 @@ class RateLimiter:
             return await self._without_redis(principal, demand, on_redis_down)
         self._local.mirror(principal, demand, weighed)
         admission = to_admission(demand, weighed)
-        if self._containment is None:
-            return admission
-        return replace(admission, shadowed=await self._containment.settle(principal, address, demand, weighed))
+        if self._containment and await self._containment.settle(principal, address, demand, weighed):
+            return replace(admission, shadowed=True)
+        return admission
 
     async def release(self, principal: str, lease_id: str) -> None:
         """Give a lease back. With Redis away it lapses there by itself."""

@@ -8,6 +8,7 @@ on Redis; a differential test holds the two together. docs/rate-limiting.md work
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,12 +62,17 @@ class Limit:
     @property
     def interval_us(self) -> int:
         """Microseconds that pay for one unit; rounded up, so the rate is never faster than promised."""
-        return math.ceil(round(SECOND_US / self.rate_per_s, 6))  # 60e6/50 must not become 1,200,001 by a float's dust
+        return _interval_us(self.rate_per_s)
 
     @property
     def window_us(self) -> int:
         """Microseconds in which an empty limit is full again."""
         return self.interval_us * self.burst
+
+
+@functools.lru_cache(maxsize=256)
+def _interval_us(rate_per_s: float) -> int:
+    return math.ceil(round(SECOND_US / rate_per_s, 6))  # 60e6/50 must not become 1,200,001 by a float's dust
 
 
 @dataclass(frozen=True, slots=True)

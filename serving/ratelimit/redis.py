@@ -27,11 +27,12 @@ class RedisStorage:
         """Admit and charge the demand on all replicas, or charge nothing."""
         keys = [lease_key(principal), risk_key(principal)]
         keys += [limit_key(principal, charge.limit.name) for charge in demand.charges]
-        args: list[str | bytes | int] = [repr(demand.factor), demand.lease_id, demand.concurrent, demand.lease_us]
-        args.append(demand.adaptation.pack() if demand.adaptation else b"")
+        numbers = [demand.factor, demand.concurrent, demand.lease_us]
         for charge in demand.charges:
             limit = charge.limit
-            args += [limit.interval_us, limit.window_us, repr(charge.cost), int(limit.adaptive)]
+            numbers += [limit.interval_us, limit.window_us, charge.cost, limit.adaptive]
+        adaptation = demand.adaptation.pack() if demand.adaptation else b""
+        args = (demand.lease_id, struct.pack(f"<{len(numbers)}d", *numbers), adaptation)
         return _weighed(demand, await self._connection.run_script(self._script, keys, args))
 
     async def release(self, principal: str, lease_id: str) -> None:

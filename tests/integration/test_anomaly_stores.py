@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.anomaly.rule import Adaptive, Knobs, Level, Observation, State
+from serving.anomaly.rule import Adaptive, Knobs, Level, Observation
 from serving.anomaly.store import LocalStates, RedisStates, read_script
 from serving.redis_connection import Connection
-from serving.redis_keys import PATTERNS, risk_key
+from serving.redis_keys import PATTERNS
 from tests.integration.test_ratelimit_storages import CLOCK_IN_A_LIST, START_US, patient_connection
 
 ATTACK = Observation(injection=1.0, tokens=100, other=7)
