@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.abuse.traffic import SECOND
@@ -49,17 +49,6 @@ class GroupFigures:
     def share(self) -> float:
         """Share of its requests wrongly refused."""
         return self.wrongly / self.sent if self.sent else 0.0
-
-
-@dataclass(slots=True)
-class Trace:
-    """Factor of callers over time: microseconds, and a value for each."""
-
-    callers: dict[str, list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
-
-    def note(self, caller: str, at_us: int, factor: float) -> None:
-        """Remember a factor."""
-        self.callers[caller].append((at_us, factor))
 
 
 def attack_figures(attack: str, seed: int, runs: Mapping[str, Run], recovered_s: float | None) -> AttackFigures:

@@ -1,0 +1,85 @@
+"""make bench-abuse: attackers and honest callers on a virtual clock, against the real limiter on a real Redis.
+
+    python -m benchmarks.abuse.run [--seeds 11-15] [--attack NAME]... [--no-people] [--no-http] [--scale 1.0] [--jobs 2]
+
+Prints and writes (var/bench/abuse) what each attack got through here, with a fixed window, with plain GCRA and with
+Flask-Limiter; who was wrongly limited; how fast room came back; what it costs Redis. The exit status is 1 if a goal
+is not met. docs/abuse.md explains the population, the attackers and the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+from benchmarks.abuse import experiments, report
+from benchmarks.abuse.attackers import ATTACKERS
+from benchmarks.abuse.experiments import AttackResult, PeopleResult, Stage, open_stage
+
+OUTPUT: Final = Path("var/bench/abuse")
+Job = tuple[str, int]  # an attack's name, or PEACE or COMPANY, and a seed
+PEACE: Final = "honest callers in peace"
+COMPANY: Final = "honest callers among all attackers"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, print and write the report; 1 if a goal is not met."""
+    options = _parser().parse_args(arguments)
+    begun = time.monotonic()
+    open_stage(options.bundle)  # fills the cache once, before the workers want it
+    names = options.attack or list(ATTACKERS)
+    jobs: list[Job] = [] if options.no_people else [(who, seed) for seed in options.seeds for who in (COMPANY, PEACE)]
+    jobs += [(name, seed) for seed in options.seeds for name in names]
+    work = functools.partial(_job, bundle=options.bundle, scale=options.scale)
+    # Not forked: the embedded Redis must not inherit another worker's descriptors.
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        results = list(pool.map(work, jobs))
+    attacks = [result for result in results if isinstance(result, AttackResult)]
+    crowds = [result for result in results if isinstance(result, PeopleResult)]
+    print(report.write(options.output, attacks, crowds, options.seeds))
+    print(f"{time.monotonic() - begun:.0f} s; written to {options.output}")
+    return 0 if all(check.met for check in report.checks(attacks, crowds)) else 1
+
+
+def _job(job: Job, *, bundle: str, scale: float) -> AttackResult | PeopleResult:
+    name, seed = job
+    stage = _stage(bundle)
+    if name in (PEACE, COMPANY):
+        return experiments.people(stage, seed, company=name == COMPANY, scale=scale)
+    return experiments.attack(stage, name, seed)
+
+
+@functools.cache
+def _stage(bundle: str) -> Stage:
+    return open_stage(bundle)
+
+
+def _seeds(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    if last:
+        return list(range(int(first), int(last) + 1))
+    return [int(seed) for seed in text.split(",")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.abuse.run", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=_seeds, default=_seeds("11-15"), help="11-15 or 1,2,3 (default: 11-15)")
+    parser.add_argument("--attack", action="append", choices=list(ATTACKERS), help="only this one; may be given again")
+    parser.add_argument("--no-people", action="store_true", help="leave out the honest population")
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the honest population")
+    parser.add_argument("--bundle", default="production", help="whose embeddings the texts have")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
