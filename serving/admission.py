@@ -19,8 +19,9 @@ from serving.errors import (
 )
 from serving.metrics import Metrics
 from serving.policy import Policy, PolicyNotAllowed, Tier
+from serving.ratelimit.answers import Admission, Reason
 from serving.ratelimit.headers import headers as rate_headers
-from serving.ratelimit.limits import Admission, Limit, Reason
+from serving.ratelimit.limits import Limit
 
 REQUESTS = "requests"
 TOKENS = "tokens"

@@ -10,8 +10,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from serving import admission
-from serving.anomaly.rule import State
 from serving.anomaly.standing import SECOND_US, Adaptation, Price, Standing, price
+from serving.anomaly.state import State
 from serving.anomaly.store import RedisStates
 from serving.keys import Key, KeyTable
 from serving.policy import Policy, Tier

@@ -134,7 +134,7 @@ def _monotonic_us() -> int:
 
 
 def _limiter(settings: Settings, metrics: Metrics, connection: Connection, memory: Memory) -> RateLimiter:
-    local = LocalStorage(_monotonic_us, standing=memory.standing)
+    local = LocalStorage(_monotonic_us)
     return RateLimiter(
         RedisStorage(connection),
         local,

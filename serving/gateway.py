@@ -24,8 +24,8 @@ from serving.metrics import Metrics
 from serving.model_slot import Live, ModelSlot
 from serving.policy import Policy, Tier
 from serving.principal import Caller, Identity, presented_secret
+from serving.ratelimit.answers import Admission, Reason
 from serving.ratelimit.limiter import RateLimiter
-from serving.ratelimit.limits import Admission, Reason
 from serving.redis_connection import Connection
 from serving.scheduler import Judged, Scheduler
 from serving.settings import Settings

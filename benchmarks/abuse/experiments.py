@@ -118,7 +118,9 @@ async def _attack(stage: Stage, attacker: Attacker, seed: int, *, flask: bool) -
     }
     if flask:
         runs["Flask-Limiter"] = await run(FlaskLimiter(stage.policy, VirtualClock()), _senders(attacker, seed, span))
-    callers = list({fate.ask.caller.principal: fate.ask.caller for fate in plain.malicious() if fate.ask.known}.values())
+    callers = list(
+        {fate.ask.caller.principal: fate.ask.caller for fate in plain.malicious() if fate.ask.known}.values()
+    )
     async with open_ours(stage.policy, stage.corpus, stage.pool) as (gate, _):
         recovery = _Recovery(gate, callers[:FOLLOWED], span.attack_end_us)
         senders = _senders(attacker, seed, span)

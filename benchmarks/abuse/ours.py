@@ -56,7 +56,7 @@ class Ours:
         self.cuts: dict[tuple[str, str], int] = {}
         self.degraded = 0
         memory = Memory(clock.micros)
-        local = LocalStorage(clock.micros, standing=memory.standing)
+        local = LocalStorage(clock.micros)
         self._limiter = RateLimiter(
             RedisStorage(connection), local, containment=Containment(memory, local), on_degraded=self._degraded
         )

@@ -18,7 +18,8 @@ from benchmarks.abuse.clock import VirtualClock
 from benchmarks.abuse.traffic import Ask, Reply
 from serving import admission
 from serving.policy import Policy
-from serving.ratelimit.limits import Charge, Demand, Limit, to_admission
+from serving.ratelimit.answers import to_admission
+from serving.ratelimit.limits import Charge, Demand, Limit
 from serving.ratelimit.storage import LocalStorage
 
 WINDOW_US: Final = 60_000_000

@@ -86,14 +86,20 @@ def markdown(attacks: Sequence[AttackResult], crowds: Sequence[PeopleResult], se
             "",
         ]
     failed = [check for check in checks(attacks, crowds) if not check.met]
-    lines += ["## Goals not met", ""] + ([f"- {each.what}: {each.value}, goal {each.goal}" for each in failed] or ["none"])
+    lines += ["## Goals not met", ""] + (
+        [f"- {each.what}: {each.value}, goal {each.goal}" for each in failed] or ["none"]
+    )
     return "\n".join(lines) + "\n"
 
 
 def _attack_table(attacks: Sequence[AttackResult]) -> Iterator[str]:
     yield "Attack requests admitted after the first twenty, mean of the seeds."
     yield ""
-    yield "| attack | sent | " + " | ".join(PEERS) + " | ours | kept out (worst seed) | goal | contained after | room back |"
+    yield (
+        "| attack | sent | "
+        + " | ".join(PEERS)
+        + " | ours | kept out (worst seed) | goal | contained after | room back |"
+    )
     yield "|---|--:|" + "--:|" * len(PEERS) + "--:|--:|--:|--:|--:|"
     for name, figures in by_attack(attacks).items():
         goal = ATTACKERS[name].goal

@@ -12,6 +12,7 @@ from benchmarks.abuse.traffic import MINUTE, Ask, Reply, Sender
 
 Look = Callable[[int], Awaitable[None]]
 
+
 @dataclass(frozen=True, slots=True)
 class Fate:
     """What became of one request of a sender of ``group``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from serving.anomaly.standing import Adaptive, Standing, factor_at
+from serving.anomaly.standing import Adaptive, Standing, counting, factor_at
 
 
 class Memory:
@@ -24,17 +24,20 @@ class Memory:
         return len(self._lowered)
 
     def learn(self, caller: str, standing: Standing, now_us: int, adaptive: Adaptive) -> None:
-        """Note a caller's standing as somebody with the time `now_us` told it."""
+        """Note a caller's standing as somebody with the time `now_us` told it, unless more is known already."""
+        clock_us = self._clock_us()
+        told = standing.moved(-now_us)
+        known = counting(told, self.recalled(caller), 0) or told
         self._lowered.pop(caller, None)
-        if standing.pin == 0 or factor_at(standing, now_us, adaptive) < adaptive.ceiling:
-            self._lowered[caller] = (standing.moved(self._clock_us() - now_us), adaptive)
+        if known.pin == 0 or factor_at(known, 0, adaptive) < adaptive.ceiling:
+            self._lowered[caller] = (known.moved(clock_us), adaptive)
             if len(self._lowered) > self._max_callers:
                 self._lowered.popitem(last=False)
 
-    def standing(self, caller: str) -> Standing | None:
-        """The last known standing of a caller whose factor was lowered."""
+    def recalled(self, caller: str) -> Standing | None:
+        """What was last known of a caller whose factor was lowered, its times counted from now."""
         known = self._lowered.get(caller)
-        return known[0] if known else None
+        return known[0].moved(-self._clock_us()) if known else None
 
     def factor(self, caller: str) -> float:
         """The factor of a caller now; 1 for one of whom nothing bad is known."""

@@ -3,7 +3,8 @@
 -- KEYS[1]   the caller's state, packed as State.pack does it
 -- ARGV[1]   knobs, twelve doubles, packed as store.pack_knobs does it
 -- ARGV[2]   lifetime of the state in milliseconds
--- ARGV[3..] observations, packed as Observation.pack does it, oldest first
+-- ARGV[3]   the standing that the asker remembers, its times counted from now; empty for none
+-- ARGV[4..] observations, packed as Observation.pack does it, oldest first
 -- returns   the standing (the state's first part), the server's time in microseconds, cuts made
 --
 -- Every number is a double on both sides and is rounded to a millionth where rule.py rounds it.
@@ -11,6 +12,7 @@
 local STANDING, SIGNALS, MOST, PROOF = 17, 11, 12, 9
 local MEMORY, RATE_HALF, FLOW_HALF, GENERATION = 6 * 3600e6, 60e6, 120e6, 600e6
 local LEARNING, RECENT, ALIKE_BITS, REGISTERS = 0.02, 4, 6, 128
+local BYTES, LATENESS = (STANDING + 12) * 8 + 8 + 8 * RECENT + 2 * REGISTERS, 1e6
 local RATE, COST, CROWD, UNKNOWN = 5, 6, 7, 10 -- places among the signals
 local WEIGHT = { 0.95, 0.95, 0.5, 0.95, 0.3, 0.95, 0.2, 0.95, 0.95, 0.95, 0.95 }
 local ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
@@ -226,10 +228,21 @@ local function observe(s, o)
     return judge(s, o, rose)
 end
 
-local known = redis.call('GET', KEYS[1])
-local state = known and unpacked(known) or fresh_state()
+-- The rule of standing.counting: a memory counts if it knows of an offence later than all that was seen here.
+local function recall(s, was_known)
+    local n = { struct.unpack('<' .. string.rep('d', STANDING), ARGV[3]) }
+    if was_known and now + n[2] <= s.seen + LATENESS then return end
+    s.factor, s.bad, s.since, s.good, s.seen = n[1], now + n[2], now + n[3], n[4], now + n[6]
+    if not was_known then s.pin = n[5] end
+    for at = 1, SIGNALS do s.steps[at] = n[6 + at] end
+end
+
+local packed_state = redis.call('GET', KEYS[1])
+local known = packed_state and #packed_state == BYTES -- one of another version's shape is as good as lost
+local state = known and unpacked(packed_state) or fresh_state()
+if ARGV[3] ~= '' then recall(state, known) end
 local cuts = 0
-for at = 3, #ARGV do
+for at = 4, #ARGV do
     local n = { struct.unpack('<dddddddd', ARGV[at]) }
     cuts = cuts + observe(state, {
         injection = n[1], harm = n[2], similarity = n[3], near = n[4] == 1, tokens = n[5], hot = n[6],

@@ -3,7 +3,7 @@
 -- KEYS[1]   the table: for each pattern 8 bytes of fingerprint, four doubles, two sets of 16 bytes
 -- ARGV[1]   fingerprint and sender, 8 bytes each
 -- ARGV[2]   lifetime of the table in milliseconds
--- returns   heat and senders, as text
+-- returns   heat, as text
 
 local ROW, MOST_PATTERNS, SENDER_BITS, ALIKE_BITS, GENERATION = 72, 64, 128, 6, 600e6
 local NOBODY = string.rep('\0', 16)
@@ -65,4 +65,4 @@ table.insert(rows, 1, print_ .. struct.pack('<dddd', now, turned, count, norm) .
 redis.call('SET', KEYS[1], table.concat(rows), 'PX', ARGV[2])
 
 local heat = math.log(count / (2 * math.max(norm, 1))) / math.log(2) / 3
-return { string.format('%.6f', rounded(math.min(math.max(heat, 0), 1))), string.format('%.6f', count) }
+return string.format('%.6f', rounded(math.min(math.max(heat, 0), 1)))

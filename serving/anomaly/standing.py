@@ -18,6 +18,7 @@ SECOND_US: Final = 1_000_000
 ESTABLISHED_REQUESTS: Final = 5
 ESTABLISHED_US: Final = 600 * SECOND_US
 NO_PIN: Final = -1.0
+LATENESS_US: Final = SECOND_US  # an answer reads its own age wrong by the time that it was on its way
 
 
 class Level(StrEnum):
@@ -141,13 +142,13 @@ def is_fresh(standing: Standing | None, now_us: int) -> bool:
 class Adaptation:
     """What a replica tells the limiter about one caller, besides the tier's knobs.
 
-    `remembered` is the factor that this process last knew of the caller: what counts if Redis has lost the state.
-    `address_factor` and `address_wait_us` hold for a caller without history: its address's factor, and how long to
-    wait until the address may bring in the next stranger.
+    `remembered` is what this process last knew of a caller with a lowered factor, its times counted from now: see
+    :func:`counting`. `address_factor` and `address_wait_us` hold for a caller without history: its address's factor,
+    and how long to wait until the address may bring in the next stranger.
     """
 
     adaptive: Adaptive = USUAL
-    remembered: float = 1.0
+    remembered: Standing | None = None
     address_factor: float = 1.0
     address_wait_us: int = 0
 
@@ -161,13 +162,28 @@ class Adaptation:
             adaptive.recovery_s * SECOND_US,
             adaptive.longest_debt_us,
             adaptive.mode == "enforce",
-            self.remembered,
             self.address_factor,
             self.address_wait_us,
         )
 
 
-_ADAPTATION: Final = struct.Struct("<9d")
+_ADAPTATION: Final = struct.Struct("<8d")
+
+
+def counting(told: Standing | None, remembered: Standing | None, now_us: int) -> Standing | None:
+    """Of what a store has of a caller and of what a process remembers, the one that counts.
+
+    A memory counts if it knows of an offence later than all that the store has seen: the store was emptied, was away
+    when it happened, or went back to an older copy. An operator's word is taken from the store if it has one.
+    """
+    if remembered is None:
+        return told
+    recalled = remembered.moved(now_us)
+    if told is None:
+        return recalled
+    if recalled.bad_us <= told.seen_us + LATENESS_US:
+        return told
+    return replace(recalled, pin=told.pin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +207,7 @@ NO_PRICE: Final = Price()
 
 
 def price(standing: Standing | None, now_us: int, adaptation: Adaptation | None) -> Price:
-    """The reference rule of what a caller with this standing pays; `gcra.lua` has it too."""
+    """The reference rule of what a caller pays whose :func:`counting` standing this is; `gcra.lua` has it too."""
     if adaptation is None:
         return NO_PRICE
     adaptive = adaptation.adaptive
@@ -200,8 +216,7 @@ def price(standing: Standing | None, now_us: int, adaptation: Adaptation | None)
         factor = min(standing.pin, 1.0) or 1.0
         longest = adaptive.longest_debt_us if factor < 1 else 0
         return Price(factor, factor < 1, longest, banned=standing.pin == 0, fresh=fresh)
-    factor = adaptation.remembered if standing is None else factor_at(standing, now_us, adaptive)
-    factor = min(max(factor, adaptive.floor), adaptive.ceiling)
+    factor = adaptive.ceiling if standing is None else factor_at(standing, now_us, adaptive)
     if fresh:
         factor = min(factor, max(adaptation.address_factor, adaptive.floor))
     lowered = factor < adaptive.ceiling

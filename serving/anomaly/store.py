@@ -5,24 +5,35 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Final, Protocol
 
 from serving.anomaly.patterns import Pattern, observe_pattern
-from serving.anomaly.rule import Knobs, Level, Observation, Standing, State, observe
-from serving.anomaly.standing import NO_PIN, SECOND_US
+from serving.anomaly.rule import observe
+from serving.anomaly.standing import NO_PIN, SECOND_US, Knobs, Level, Standing, counting
+from serving.anomaly.state import BYTES, Observation, State
 from serving.redis_connection import Connection, RedisRefused, Script
 from serving.redis_keys import PATTERNS, risk_key
+from serving.redis_wire import Word
 
 LIFETIME_MS: Final = 24 * 3600 * 1000
-_PIN_AT: Final = 4 * 8  # where the pin lies in a packed standing
+_SINCE_AT, _PIN_AT, _SEEN_AT = 2 * 8, 4 * 8, 5 * 8  # where these lie in a packed standing
 
 # The pin alone is written, so that what is being learnt at the same moment is not undone.
 _PIN: Final = """
 if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SET', KEYS[1], ARGV[1]) end
 redis.call('SETRANGE', KEYS[1], ARGV[2], ARGV[3])
 if ARGV[4] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+"""
+
+_RESET: Final = """
+local clock = redis.call('TIME')
+local now = struct.pack('<d', tonumber(clock[1]) * 1000000 + tonumber(clock[2]))
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('SETRANGE', KEYS[1], ARGV[2], now)
+redis.call('SETRANGE', KEYS[1], ARGV[3], now)
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
 """
 
 
@@ -38,8 +49,13 @@ class Observed:
 class States(Protocol):
     """Remembers callers and patterns. Each call is one atomic step, and one slot of a Redis Cluster."""
 
-    async def observe(self, caller: str, observations: Sequence[Observation], knobs: Knobs) -> Observed:
-        """Learn from observations of one caller, oldest first."""
+    async def observe(
+        self, caller: str, observations: Sequence[Observation], knobs: Knobs, remembered: Standing | None = None
+    ) -> Observed:
+        """Learn from observations of one caller, oldest first.
+
+        `remembered` is what the asker last knew, its times counted from now: see :func:`standing.counting`.
+        """
         ...
 
     async def heat(self, fingerprint: int, sender: int) -> float:
@@ -58,10 +74,14 @@ class RedisStates:
         self._observe = Script(observe or read_script("observe.lua"))
         self._patterns = Script(patterns or read_script("patterns.lua"))
         self._pin = Script(_PIN)
+        self._reset = Script(_RESET)
 
-    async def observe(self, caller: str, observations: Sequence[Observation], knobs: Knobs) -> Observed:
+    async def observe(
+        self, caller: str, observations: Sequence[Observation], knobs: Knobs, remembered: Standing | None = None
+    ) -> Observed:
         """As :meth:`States.observe`."""
-        words: list[str | bytes | int] = [pack_knobs(knobs), LIFETIME_MS, *(each.pack() for each in observations)]
+        recalled = remembered.pack() if remembered else b""
+        words: tuple[Word, ...] = (pack_knobs(knobs), LIFETIME_MS, recalled, *(each.pack() for each in observations))
         reply = await self._connection.run_script(self._observe, (risk_key(caller),), words)
         try:
             packed, now_us, cuts = reply
@@ -72,13 +92,16 @@ class RedisStates:
     async def heat(self, fingerprint: int, sender: int) -> float:
         """As :meth:`States.heat`."""
         words = (fingerprint.to_bytes(8, "big") + sender.to_bytes(8, "big"), LIFETIME_MS)
-        heat, _ = await self._connection.run_script(self._patterns, (PATTERNS,), words)
-        return float(heat)
+        reply = await self._connection.run_script(self._patterns, (PATTERNS,), words)
+        try:
+            return float(reply)
+        except (TypeError, ValueError) as error:
+            raise RedisRefused("the pattern script answered in an unknown shape") from error
 
     async def read(self, caller: str) -> State | None:
         """All that is remembered of a principal or an address; None for one not seen for a day."""
         packed = await self._connection.execute("GET", risk_key(caller))
-        return State.unpack(packed) if packed else None
+        return State.unpack(packed) if packed and len(packed) == BYTES else None
 
     async def pin(self, caller: str, factor: float | None) -> None:
         """Fix a caller's factor, 0 for a ban; None takes it back. Holds until then, whatever the tier's mode is."""
@@ -91,7 +114,9 @@ class RedisStates:
 
     async def reset(self, caller: str) -> None:
         """Forget a caller's behaviour and pin. A clean state stays, so that no replica's memory steps in for it."""
-        await self._connection.execute("SET", risk_key(caller), State().pack(), "PX", LIFETIME_MS)
+        await self._connection.run_script(
+            self._reset, (risk_key(caller),), (State().pack(), _SINCE_AT, _SEEN_AT, LIFETIME_MS)
+        )
 
 
 class LocalStates:
@@ -103,10 +128,15 @@ class LocalStates:
         self._states: OrderedDict[str, State] = OrderedDict()
         self._patterns: tuple[Pattern, ...] = ()
 
-    async def observe(self, caller: str, observations: Sequence[Observation], knobs: Knobs) -> Observed:
+    async def observe(
+        self, caller: str, observations: Sequence[Observation], knobs: Knobs, remembered: Standing | None = None
+    ) -> Observed:
         """As :meth:`States.observe`."""
         now_us = self._clock_us()
         state, cuts = self._states.pop(caller, None), 0
+        standing = counting(state.standing if state else None, remembered, now_us)
+        if standing is not None:
+            state = replace(state or State(turned_us=now_us), standing=standing)
         for observation in observations:
             state, verdict = observe(state, observation, now_us, knobs)
             cuts += verdict.cut

@@ -16,8 +16,9 @@ from typing import Final
 from serving.anomaly.evidence import Evidence
 from serving.anomaly.fingerprint import hashed
 from serving.anomaly.memory import Memory
-from serving.anomaly.rule import Knobs, Level, Observation
 from serving.anomaly.signals import shares
+from serving.anomaly.standing import Knobs, Level
+from serving.anomaly.state import Observation
 from serving.anomaly.store import States
 from serving.redis_connection import RedisError
 
@@ -157,12 +158,12 @@ class Watcher:
 
     async def _tell(self, caller: str, told: _Told) -> bool:
         """Tell one caller's state; false if Redis was away."""
-        shared = True
+        shared, remembered = True, self._memory.recalled(caller)
         try:
-            observed = await self._shared.observe(caller, told.observations, told.knobs)
+            observed = await self._shared.observe(caller, told.observations, told.knobs, remembered)
         except RedisError:
             shared = False
-            observed = await self._local.observe(caller, told.observations, told.knobs)
+            observed = await self._local.observe(caller, told.observations, told.knobs, remembered)
         self._memory.learn(caller, observed.standing, observed.now_us, told.knobs.adaptive)
         if observed.cuts:
             self._on_cut(told.knobs.level.value, next(iter(shares(observed.standing.signals))).value)

@@ -30,7 +30,7 @@ class Containment:
         wait_us = 0
         if at_address < 1:
             wait_us = self._local.wait_us(_strangers(address), self._together(charges, at_address))
-        return Adaptation(adaptive, self._memory.factor(principal), at_address, wait_us)
+        return Adaptation(adaptive, self._memory.recalled(principal), at_address, wait_us)
 
     async def settle(self, principal: str, address: str, demand: Demand, weighed: Weighed) -> bool:
         """Note what the storage answered. True if shadow mode let through what would have been refused."""
@@ -46,7 +46,7 @@ class Containment:
             await self._charge(_strangers(address), self._together(demand.charges, adaptation.address_factor))
         if not shadow or not price.lowered:
             return False
-        lowered = replace(demand, factor=demand.factor * price.factor, concurrent=0, adaptation=None)
+        lowered = replace(demand, factor=demand.factor * price.factor, concurrent=0, adaptation=None, known_us=())
         return price.wait_us > 0 or not await self._charge(f"shadow {principal}", lowered)
 
     async def _charge(self, account: str, demand: Demand) -> bool:

@@ -6,8 +6,9 @@
 -- KEYS[3..]     one string per limit: the time at which all is paid back
 -- ARGV[1]       lease id
 -- ARGV[2]       doubles: factor, allowed leases (0: any number), lifetime of a lease, then for each limit interval
---               (per unit), window (interval * burst), cost (units), whether the factor applies
--- ARGV[3]       nine doubles, packed as Adaptation.pack does it; empty to leave the behaviour aside
+--               (per unit), window (interval * burst), cost (units), whether the factor applies, debt known to the asker
+-- ARGV[3]       doubles, packed as Adaptation.pack does it; empty to leave the behaviour aside
+-- ARGV[4]       the standing that the asker remembers, its times counted from now; empty for none
 -- returns       admitted, leases full, leases held, time, standing, then per limit: ahead, remaining, retry
 --
 -- Numbers are written with %.0f: Lua's own tostring keeps 14 digits, and a time has 16.
@@ -19,19 +20,23 @@ local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local numbers = { struct.unpack('<' .. string.rep('d', #ARGV[2] / 8), ARGV[2]) }
 local factor, allowed_leases, lease_us = numbers[1], numbers[2], numbers[3]
 
--- The rule of standing.price: the caller's own factor, the longest charge, a wait, a ban.
-local STANDING_BYTES = 17 * 8
+-- The rules of standing.counting and standing.price: the caller's own factor, the longest charge, a wait, a ban.
+local STANDING_BYTES, LATENESS = 17 * 8, 1e6
 local standing, own, longest, wait, banned = '', 1, 0, 0, false
 if ARGV[3] ~= '' then
-    local floor, ceiling, cool_down, recovery, longest_debt, enforced, remembered, at_address, address_wait =
-        struct.unpack('<ddddddddd', ARGV[3])
-    local cut, since, good, pin = remembered, 0, 0, -1
+    local floor, ceiling, cool_down, recovery, longest_debt, enforced, at_address, address_wait =
+        struct.unpack('<dddddddd', ARGV[3])
+    local cut, bad, since, good, pin, seen = ceiling, 0, 0, 0, nil, -math.huge
     standing = redis.call('GETRANGE', KEYS[2], 0, STANDING_BYTES - 1)
-    if #standing == STANDING_BYTES then
-        local bad
-        cut, bad, since, good, pin = struct.unpack('<ddddd', standing)
-        cut = math.max(cut, floor) + math.max(now - bad - cool_down, 0) / recovery * (ceiling - floor)
+    if #standing == STANDING_BYTES then cut, bad, since, good, pin, seen = struct.unpack('<dddddd', standing) end
+    if ARGV[4] ~= '' then
+        local lately, offence, first, decent, word = struct.unpack('<ddddd', ARGV[4])
+        if now + offence > seen + LATENESS then
+            cut, bad, since, good, pin = lately, now + offence, now + first, decent, pin or word
+        end
     end
+    cut = math.max(cut, floor) + math.max(now - bad - cool_down, 0) / recovery * (ceiling - floor)
+    pin = pin or -1
     if pin >= 0 then
         banned = pin == 0
         if pin > 0 and pin < 1 then own, longest = pin, longest_debt end
@@ -59,14 +64,14 @@ local admitted = (full == 1 or banned) and 0 or 1
 local paid_back = #KEYS > 2 and redis.call('MGET', unpack(KEYS, 3)) or {}
 local limits = {}
 for i = 1, #KEYS - 2 do
-    local interval, window, cost, adaptive = unpack(numbers, 4 * i, 4 * i + 3)
+    local interval, window, cost, adaptive, known = unpack(numbers, 5 * i - 1, 5 * i + 3)
     local promised, price, longest_charge, refusal = 1, 1, 0, 0
     if adaptive == 1 then promised, price, longest_charge, refusal = factor, lowered, longest, wait end
     local charge = math.ceil(cost * interval / price)
     if longest_charge > 0 then
         charge = math.min(charge, math.max(math.ceil(cost * interval / promised), longest_charge))
     end
-    local ahead = math.max((tonumber(paid_back[i]) or now) - now, 0)
+    local ahead = math.max((tonumber(paid_back[i]) or now) - now, known)
     ahead = math.min(ahead, math.max(math.ceil(window / promised), longest_charge))
     local retry = math.max(ahead + charge - math.max(window, charge), refusal)
     if retry > 0 then admitted = 0 end

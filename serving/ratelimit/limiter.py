@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Literal
 
 from serving.anomaly.standing import Adaptive
+from serving.ratelimit.answers import Admission, Reason, to_admission
 from serving.ratelimit.containment import Containment
-from serving.ratelimit.limits import SECOND_US, Admission, Charge, Demand, Limit, Reason, to_admission
+from serving.ratelimit.limits import SECOND_US, Charge, Demand, Limit
 from serving.ratelimit.storage import LocalStorage, Storage, StorageFullError
 from serving.redis_connection import RedisError
 
@@ -66,7 +67,8 @@ class RateLimiter:
         adaptation = None
         if adaptive and self._containment:
             adaptation = self._containment.adaptation(principal, address, adaptive, charges)
-        demand = Demand(charges, factor, concurrent, lease_id, self._lease_us, adaptation)
+        untold = self._local.untold(principal, charges)
+        demand = Demand(charges, factor, concurrent, lease_id, self._lease_us, adaptation, untold)
         if not charges and not concurrent:
             return Admission(allowed=True, factor=factor)
         if demand.impossible:
@@ -74,6 +76,7 @@ class RateLimiter:
         try:
             weighed = await self._shared.hit(principal, demand)
         except RedisError:
+            self._local.doubt()
             self._on_degraded(on_redis_down)
             return await self._without_redis(principal, demand, on_redis_down)
         self._local.mirror(principal, demand, weighed)
@@ -99,7 +102,7 @@ class RateLimiter:
             charge if charge.limit.adaptive else replace(charge, cost=charge.cost * self._replicas)
             for charge in demand.charges
         )
-        share = replace(demand, charges=charges, factor=demand.factor / self._replicas, concurrent=leases)
+        share = replace(demand, charges=charges, factor=demand.factor / self._replicas, concurrent=leases, known_us=())
         try:
             weighed = await self._local.hit(principal, share)
         except StorageFullError:

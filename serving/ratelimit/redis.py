@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from importlib import resources
 
-from serving.anomaly.standing import Standing, price
+from serving.anomaly.standing import Adaptation, Standing, counting, price
 from serving.ratelimit.limits import Demand, Row, Weighed
 from serving.redis_connection import Connection, RedisRefused, Script
 from serving.redis_keys import lease_key, limit_key, risk_key
@@ -28,11 +28,11 @@ class RedisStorage:
         keys = [lease_key(principal), risk_key(principal)]
         keys += [limit_key(principal, charge.limit.name) for charge in demand.charges]
         numbers = [demand.factor, demand.concurrent, demand.lease_us]
-        for charge in demand.charges:
+        for charge, owed_us in zip(demand.charges, demand.owed_us, strict=True):
             limit = charge.limit
-            numbers += [limit.interval_us, limit.window_us, charge.cost, limit.adaptive]
-        adaptation = demand.adaptation.pack() if demand.adaptation else b""
-        args = (demand.lease_id, struct.pack(f"<{len(numbers)}d", *numbers), adaptation)
+            numbers += [limit.interval_us, limit.window_us, charge.cost, limit.adaptive, owed_us]
+        adaptation, remembered = _packed(demand.adaptation)
+        args = (demand.lease_id, struct.pack(f"<{len(numbers)}d", *numbers), adaptation, remembered)
         return _weighed(demand, await self._connection.run_script(self._script, keys, args))
 
     async def release(self, principal: str, lease_id: str) -> None:
@@ -45,11 +45,19 @@ def read_script() -> str:
     return resources.files(__package__).joinpath("gcra.lua").read_text(encoding="utf-8")
 
 
+def _packed(adaptation: Adaptation | None) -> tuple[bytes, bytes]:
+    if adaptation is None:
+        return b"", b""
+    return adaptation.pack(), adaptation.remembered.pack() if adaptation.remembered else b""
+
+
 def _weighed(demand: Demand, reply: Reply) -> Weighed:
     try:
         admitted, full, held, now_us, packed, *numbers = reply
         rows = tuple(Row(*numbers[at : at + 3]) for at in range(0, len(numbers), 3))
         standing = Standing.unpack(packed) if packed else None
+        if demand.adaptation:
+            standing = counting(standing, demand.adaptation.remembered, now_us)
         paid = price(standing, now_us, demand.adaptation)
     except (TypeError, ValueError, struct.error) as error:
         raise RedisRefused("the limit script answered in an unknown shape") from error

@@ -6,15 +6,16 @@ kept warm: every answer of Redis is mirrored into it, so the fallback starts fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from serving.anomaly.standing import Standing, price
-from serving.ratelimit.limits import SECOND_US, Demand, Limit, Weighed, weigh
+from serving.anomaly.standing import counting, price
+from serving.ratelimit.limits import SECOND_US, Charge, Demand, Limit, Weighed, weigh
 
 # Everybody who asked within a day owes some of a daily budget; a 24th of it is forgotten when room is needed.
 FORGIVEN_BUDGET_US: Final = 3_600 * SECOND_US
+NEVER: Final = -1
 
 
 class Storage(Protocol):
@@ -38,14 +39,13 @@ class _Account:
     paid_back_us: dict[str, int] = field(default_factory=dict)
     budgets_us: dict[str, int] = field(default_factory=dict)
     leases: dict[str, int] = field(default_factory=dict)
+    told: int = NEVER
 
     def debts_us(self, limit: Limit) -> dict[str, int]:
         return self.paid_back_us if limit.adaptive else self.budgets_us
 
-    def ahead_us(self, now_us: int, demand: Demand) -> list[int]:
-        return [
-            max(self.debts_us(charge.limit).get(charge.limit.name, now_us) - now_us, 0) for charge in demand.charges
-        ]
+    def ahead_us(self, now_us: int, charges: Sequence[Charge]) -> list[int]:
+        return [max(self.debts_us(charge.limit).get(charge.limit.name, now_us) - now_us, 0) for charge in charges]
 
     def drop_lapsed(self, now_us: int, demand: Demand) -> None:
         self.leases = {lease: at for lease, at in self.leases.items() if now_us < at <= now_us + demand.lease_us}
@@ -63,22 +63,15 @@ class LocalStorage:
 
     Accounts that owe nothing (of a daily budget: little) are dropped when the room runs out, at most once a second.
     When everybody still owes something, an unknown principal is refused instead of a known one forgotten: else a
-    flood of new addresses would wash out the debts of those who flood. ``standing`` knows, on the same clock, how a
-    caller behaved.
+    flood of new addresses would wash out the debts of those who flood. Of behaviour it knows what the demand brings.
     """
 
-    def __init__(
-        self,
-        clock_us: Callable[[], int],
-        *,
-        max_principals: int = 50_000,
-        standing: Callable[[str], Standing | None] = lambda _principal: None,
-    ) -> None:
+    def __init__(self, clock_us: Callable[[], int], *, max_principals: int = 50_000) -> None:
         self._clock_us = clock_us
-        self._standing = standing
         self._max_principals = max_principals
         self._accounts: dict[str, _Account] = {}
         self._swept_us = -SECOND_US
+        self._losses = 0
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -91,11 +84,14 @@ class LocalStorage:
             raise StorageFullError
         if demand.concurrent:
             account.drop_lapsed(now, demand)
-        standing = self._standing(principal)
+        standing = counting(None, demand.adaptation.remembered, now) if demand.adaptation else None
         paid = price(standing, now, demand.adaptation)
-        weighed = weigh(demand, account.ahead_us(now, demand), len(account.leases) if demand.concurrent else 0, paid)
+        weighed = weigh(
+            demand, account.ahead_us(now, demand.charges), len(account.leases) if demand.concurrent else 0, paid
+        )
         weighed = replace(weighed, standing=standing, now_us=now)
         if weighed.admitted:
+            account.told = NEVER
             for charge, row in zip(demand.charges, weighed.rows, strict=True):
                 if charge.cost:
                     account.debts_us(charge.limit)[charge.limit.name] = now + row.ahead_us
@@ -107,7 +103,7 @@ class LocalStorage:
         """How long the demand would have to wait, were it made now; it is not."""
         now = self._clock_us()
         account = self._accounts.get(principal)
-        ahead = account.ahead_us(now, demand) if account else [0] * len(demand.charges)
+        ahead = account.ahead_us(now, demand.charges) if account else [0] * len(demand.charges)
         return max((row.retry_us for row in weigh(demand, ahead, 0).rows), default=0)
 
     async def release(self, principal: str, lease_id: str) -> None:
@@ -116,12 +112,26 @@ class LocalStorage:
         if account is not None:
             account.leases.pop(lease_id, None)
 
+    def doubt(self) -> None:
+        """Note that another storage may have missed something: each caller's debts are to be told to it once."""
+        self._losses += 1
+
+    def untold(self, principal: str, charges: Sequence[Charge]) -> tuple[int, ...]:
+        """What is owed on each charge that the other storage may not know of; empty if it has been told."""
+        account = self._accounts.get(principal)
+        if account is None or account.told == self._losses:
+            return ()
+        return tuple(account.ahead_us(self._clock_us(), charges))
+
     def mirror(self, principal: str, demand: Demand, weighed: Weighed) -> None:
         """Learn what another storage answered. Debts only grow by it: answers may arrive out of order."""
         now = self._clock_us()
+        known = principal in self._accounts
         account = self._account(principal, now)
         if account is None:
             return
+        if demand.known_us or not known:
+            account.told = self._losses
         for charge, row in zip(demand.charges, weighed.rows, strict=True):
             debts = account.debts_us(charge.limit)
             debts[charge.limit.name] = max(debts.get(charge.limit.name, now), now + row.ahead_us)

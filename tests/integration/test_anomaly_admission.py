@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.anomaly.rule import Knobs, Observation, Standing
-from serving.anomaly.standing import Adaptation, Adaptive
+from serving.anomaly.signals import SIGNALS
+from serving.anomaly.standing import Adaptation, Adaptive, counting
 from serving.anomaly.store import LocalStates, RedisStates, read_script
 from serving.ratelimit import redis as redis_storage
 from serving.ratelimit.limits import Charge, Demand, Limit, Weighed
@@ -52,12 +53,8 @@ class Pair:
         self.states = RedisStates(connection, observe=CLOCK_IN_A_LIST + read_script("observe.lua"))
         self.storage = RedisStorage(connection, script=CLOCK_IN_A_LIST + redis_storage.read_script())
         self.local_states = LocalStates(lambda: self.now_us)
-        self.local_storage = LocalStorage(lambda: self.now_us, standing=self._standing)
+        self.local_storage = LocalStorage(lambda: self.now_us)
         self.turn(0)
-
-    def _standing(self, caller: str) -> Standing | None:
-        state = self.local_states._states.get(caller)
-        return state.standing if state else None
 
     def turn(self, by_us: int) -> None:
         self.now_us += by_us
@@ -65,17 +62,34 @@ class Pair:
         self.runner.run(self.connection.execute("DEL", "test:clock", timeout_s=5))
         self.runner.run(self.connection.execute("RPUSH", "test:clock", seconds, rest, timeout_s=5))
 
-    def observe(self, caller: str, seen: list[Observation], knobs: Knobs) -> None:
-        ours = self.runner.run(self.local_states.observe(caller, seen, knobs))
-        assert self.runner.run(self.states.observe(caller, seen, knobs)) == ours
+    def observe(self, caller: str, seen: list[Observation], knobs: Knobs, remembered: Standing | None = None) -> None:
+        ours = self.runner.run(self.local_states.observe(caller, seen, knobs, remembered))
+        assert self.runner.run(self.states.observe(caller, seen, knobs, remembered)) == ours
 
     def hit(self, caller: str, demand: Demand) -> Weighed:
-        ours = self.runner.run(self.local_storage.hit(caller, demand))
+        """As Redis answers; the reference must answer the same when it is told what Redis has of the caller."""
+        state, told = self.local_states._states.get(caller), demand
+        if state and demand.adaptation:
+            counts = counting(state.standing, demand.adaptation.remembered, self.now_us)
+            told = replace(
+                demand, adaptation=replace(demand.adaptation, remembered=counts and counts.moved(-self.now_us))
+            )
+        ours = self.runner.run(self.local_storage.hit(caller, told))
         theirs = self.runner.run(self.storage.hit(caller, demand))
         assert replace(theirs, now_us=0) == replace(ours, now_us=0)
         return theirs
 
 
+memories = st.none() | st.builds(
+    Standing,
+    factor=st.sampled_from([0.001, 0.2]),
+    bad_us=st.integers(-700_000_000, 0),
+    since_us=st.integers(-900_000_000, -700_000_000),
+    good=st.sampled_from([0, 5]),
+    pin=st.sampled_from([-1.0, -1.0, 0.0, 0.5]),
+    seen_us=st.just(0),
+    suspicions=st.just((3.0,) * len(SIGNALS)),
+)
 adaptations = st.builds(
     Adaptation,
     adaptive=st.builds(
@@ -85,7 +99,7 @@ adaptations = st.builds(
         ceiling=st.sampled_from([1.0, 0.9]),
         cool_down_s=st.sampled_from([480.0, 3.0]),
     ),
-    remembered=st.sampled_from([1.0, 0.2]),
+    remembered=memories,
     address_factor=st.sampled_from([1.0, 0.3, 0.0001]),
     address_wait_us=st.sampled_from([0, 0, 5_000_000]),
 )
@@ -97,21 +111,22 @@ step = st.tuples(
     adaptations,
     st.sampled_from([1.0, 0.5]),
     st.integers(0, 2),
+    st.sampled_from([(), (0, 0, 0), (2_000_000, 0, 5_000_000)]),
 )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(step, max_size=20))
 def test_redis_and_the_reference_price_every_history_alike(
-    history: list[tuple[int, str, list[Observation], tuple[int, int], Adaptation, float, int]],
+    history: list[tuple[int, str, list[Observation], tuple[int, int], Adaptation, float, int, tuple[int, ...]]],
     runner: asyncio.Runner,
     connection: Connection,
 ) -> None:
     pair, prefix = Pair(runner, connection), uuid4().hex
-    for number, (wait, who, seen, (requests, tokens), adaptation, factor, concurrent) in enumerate(history):
+    for number, (wait, who, seen, (requests, tokens), adaptation, factor, concurrent, known) in enumerate(history):
         pair.turn(wait)
         if seen:
-            pair.observe(prefix + who, seen, Knobs(adaptation.adaptive))
+            pair.observe(prefix + who, seen, Knobs(adaptation.adaptive), adaptation.remembered)
         demand = Demand(
             (Charge(REQUESTS, requests), Charge(TOKENS, tokens), Charge(BUDGET, tokens)),
             factor=factor,
@@ -119,6 +134,7 @@ def test_redis_and_the_reference_price_every_history_alike(
             lease_id=f"lease{number}",
             lease_us=3_000_000,
             adaptation=adaptation,
+            known_us=known,
         )
         pair.hit(prefix + who, demand)
 
@@ -193,7 +209,9 @@ def test_a_pin_outlives_a_day_and_a_reset_leaves_nothing(runner: asyncio.Runner,
         assert state
         assert state.standing.score > 0
         await states.reset(caller)
-        assert (await storage.hit(caller, one(Adaptation(remembered=0.1)))).price.factor == 1
+        known = Adaptation(remembered=Standing(factor=0.1, bad_us=-60_000_000))
+        assert (await storage.hit(caller, one(known))).price.factor == 1
+        assert (await storage.hit(uuid4().hex, one(known))).price.factor == 0.1
         with pytest.raises(ValueError, match="pinned factor"):
             await states.pin(caller, 1.5)
 

@@ -20,9 +20,9 @@ from serving.keys import KeyTable
 from serving.policy import Tier, load_policy
 from serving.principal import address_id, shared_address_secret
 from serving.principals import describe
+from serving.ratelimit.answers import Reason
 from serving.ratelimit.containment import Containment
 from serving.ratelimit.limiter import RateLimiter
-from serving.ratelimit.limits import Reason
 from serving.ratelimit.redis import RedisStorage
 from serving.ratelimit.storage import LocalStorage
 from serving.redis_connection import Connection, RedisRefused

@@ -9,7 +9,8 @@ from serving.anomaly.standing import Adaptation, Price
 from serving.errors import AbnormalUsage, Banned, LimitsUnavailable, Problem, QuotaExceeded, TooLarge
 from serving.metrics import Metrics
 from serving.policy import load_policy
-from serving.ratelimit.limits import Admission, Charge, Demand, Limit, LimitState, Reason, to_admission, weigh
+from serving.ratelimit.answers import Admission, LimitState, Reason, to_admission
+from serving.ratelimit.limits import Charge, Demand, Limit, weigh
 
 TIER = load_policy().tier("authenticated")
 USED_UP = LimitState("requests", "requests", 20, 24, False, 0, 1_500_000, 1_500_000, 24_000_000)

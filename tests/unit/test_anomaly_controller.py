@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from serving.anomaly.rule import Adaptive, Knobs, Observation, State, Verdict, factor_at, observe
 from serving.anomaly.signals import SIGNALS, Signal, score, shares, signals_of
-from serving.anomaly.standing import NO_PIN, Adaptation, Standing, is_fresh, price
+from serving.anomaly.standing import NO_PIN, Adaptation, Standing, counting, is_fresh, price
 
 SECOND = 1_000_000
 START = 1_800_000_000 * SECOND
@@ -239,8 +239,19 @@ def test_a_stranger_pays_the_factor_of_its_address_and_an_established_caller_doe
 
 
 def test_what_redis_forgot_this_process_remembers() -> None:
-    assert price(None, START, Adaptation(remembered=0.3)).factor == 0.3
-    assert price(Standing(since_us=0), START, Adaptation(remembered=0.3)).factor == 1
+    remembered = Standing(factor=0.3, bad_us=-60 * SECOND, seen_us=-60 * SECOND)
+    counts = counting(None, remembered, START)
+    assert counts == remembered.moved(START)
+    assert price(counts, START, Adaptation()).factor == 0.3
+
+
+def test_a_memory_counts_against_a_store_only_for_an_offence_that_the_store_has_not_seen() -> None:
+    remembered = Standing(factor=0.3, bad_us=-60 * SECOND)
+    older = Standing(seen_us=START - 3600 * SECOND, pin=0.7)
+    newer = Standing(seen_us=START - 60 * SECOND)
+    assert counting(older, remembered, START) == replace(remembered.moved(START), pin=0.7)
+    assert counting(newer, remembered, START) == newer
+    assert counting(newer, None, START) == newer
 
 
 def test_a_ban_holds_in_every_mode_and_shadow_enforces_nothing_else() -> None:

@@ -11,9 +11,10 @@ from serving import admission
 from serving.budget import DAILY_MONEY, DAILY_TOKENS, NO_BUDGET, DailyBudget, costs
 from serving.metrics import Metrics
 from serving.policy import Policy, load_policy
+from serving.ratelimit.answers import Reason
 from serving.ratelimit.headers import headers
 from serving.ratelimit.limiter import RateLimiter
-from serving.ratelimit.limits import Demand, Reason, Weighed
+from serving.ratelimit.limits import Demand, Weighed
 from serving.ratelimit.storage import LocalStorage
 from serving.redis_connection import RedisDown
 

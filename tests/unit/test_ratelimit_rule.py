@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.ratelimit.limits import Charge, Demand, Limit, Weighed, to_admission, weigh
+from serving.ratelimit.answers import to_admission
+from serving.ratelimit.limits import Charge, Demand, Limit, Weighed, weigh
 from serving.ratelimit.storage import LocalStorage, StorageFullError
 
 SECOND = 1_000_000
