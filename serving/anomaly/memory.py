@@ -12,7 +12,7 @@ class Memory:
     """Callers with a lowered factor, on this process's clock; the longest unheard of are forgotten first.
 
     It lets an admission know the factor of an address without asking Redis for it, and keeps a factor over the loss
-    of Redis or of its data. Nobody is in it who has all room.
+    of Redis or of its data. Nobody gets into it who has all room.
     """
 
     def __init__(self, clock_us: Callable[[], int], *, max_callers: int = 10_000) -> None:
@@ -20,17 +20,22 @@ class Memory:
         self._max_callers = max_callers
         self._lowered: OrderedDict[str, tuple[Standing, Adaptive]] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._lowered)
+    @property
+    def lowered(self) -> int:
+        """How many callers are lowered or banned now."""
+        now_us = self._clock_us()
+        return sum(_held(standing, now_us, adaptive) for standing, adaptive in self._lowered.values())
 
     def learn(self, caller: str, standing: Standing, now_us: int, adaptive: Adaptive) -> None:
         """Note a caller's standing as somebody with the time `now_us` told it, unless more is known already."""
-        clock_us = self._clock_us()
+        remembered = self.recalled(caller)
+        if remembered is None and not _held(standing, now_us, adaptive):
+            return
         told = standing.moved(-now_us)
-        known = counting(told, self.recalled(caller), 0) or told
+        known = counting(told, remembered, 0) or told
         self._lowered.pop(caller, None)
-        if known.pin == 0 or factor_at(known, 0, adaptive) < adaptive.ceiling:
-            self._lowered[caller] = (known.moved(clock_us), adaptive)
+        if _held(known, 0, adaptive):
+            self._lowered[caller] = (known.moved(self._clock_us()), adaptive)
             if len(self._lowered) > self._max_callers:
                 self._lowered.popitem(last=False)
 
@@ -46,7 +51,8 @@ class Memory:
             return 1.0
         standing, adaptive = known
         factor = factor_at(standing, self._clock_us(), adaptive)
-        if factor >= adaptive.ceiling and standing.pin != 0:
-            del self._lowered[caller]
-            return 1.0
-        return factor
+        return factor if factor < adaptive.ceiling else 1.0
+
+
+def _held(standing: Standing, now_us: int, adaptive: Adaptive) -> bool:
+    return standing.pin == 0 or factor_at(standing, now_us, adaptive) < adaptive.ceiling

@@ -8,6 +8,7 @@ reference rule goes on in this process. What does not fit into the queue is drop
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ from serving.anomaly.standing import Knobs, Level
 from serving.anomaly.state import Observation
 from serving.anomaly.store import States
 from serving.redis_connection import RedisError
+
+log = logging.getLogger("weir.watcher")
 
 BATCH: Final = 128
 CAPACITY: Final = 10_000
@@ -68,7 +71,8 @@ class _Told:
 class Watcher:
     """Learns from sightings. `address_knobs` are those of the anonymous tier, as an address is nobody in particular.
 
-    `on_fate` is told, with a count, what became of sightings: `observed`, `local` (Redis was away) or `dropped`.
+    `on_fate` is told, with a count, what became of sightings: `observed`, `local` (Redis was away) or `dropped`, and
+    `failed` for a batch that could not be learnt from at all.
     `on_cut` is told level and leading signal of each lowered factor.
     """
 
@@ -97,7 +101,7 @@ class Watcher:
     @property
     def lowered(self) -> int:
         """How many callers are known to have a lowered factor."""
-        return len(self._memory)
+        return self._memory.lowered
 
     def saw(self, sighting: Sighting | RefusedKey) -> None:
         """Remember to learn from this; returns at once."""
@@ -111,7 +115,11 @@ class Watcher:
         """Learn for as long as the service lives."""
         while True:
             await self._waiting.wait()
-            await self.drain()
+            try:
+                await self.drain()
+            except Exception as error:  # noqa: BLE001  were this task to end, nothing would be learnt any more
+                self._on_fate("failed", 1)
+                log.error("a batch could not be learnt from", extra={"error": type(error).__name__})  # noqa: TRY400  no trace
 
     async def drain(self) -> None:
         """Learn from all that is waiting."""
@@ -165,7 +173,7 @@ class Watcher:
             shared = False
             observed = await self._local.observe(caller, told.observations, told.knobs, remembered)
         self._memory.learn(caller, observed.standing, observed.now_us, told.knobs.adaptive)
-        if observed.cuts:
+        for _ in range(observed.cuts):
             self._on_cut(told.knobs.level.value, next(iter(shares(observed.standing.signals))).value)
         return shared
 
