@@ -32,10 +32,11 @@ class Memory:
         if remembered is None and not _held(standing, now_us, adaptive):
             return
         told = standing.moved(-now_us)
-        known = counting(told, remembered, 0) or told
+        if counting(told, remembered, 0) is not told:
+            return
         self._lowered.pop(caller, None)
-        if _held(known, 0, adaptive):
-            self._lowered[caller] = (known.moved(self._clock_us()), adaptive)
+        if _held(told, 0, adaptive):
+            self._lowered[caller] = (told.moved(self._clock_us()), adaptive)
             if len(self._lowered) > self._max_callers:
                 self._lowered.popitem(last=False)
 

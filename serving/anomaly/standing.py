@@ -18,7 +18,7 @@ SECOND_US: Final = 1_000_000
 ESTABLISHED_REQUESTS: Final = 5
 ESTABLISHED_US: Final = 600 * SECOND_US
 NO_PIN: Final = -1.0
-LATENESS_US: Final = SECOND_US  # an answer reads its own age wrong by the time that it was on its way
+LATENESS_US: Final = 100_000  # an answer is read so much later than it was given, or a little more
 
 
 class Level(StrEnum):
@@ -207,9 +207,10 @@ NO_PRICE: Final = Price()
 
 
 def price(standing: Standing | None, now_us: int, adaptation: Adaptation | None) -> Price:
-    """The reference rule of what a caller pays whose :func:`counting` standing this is; `gcra.lua` has it too."""
+    """The reference rule of what a caller pays whom the store knows by this standing; `gcra.lua` has it too."""
     if adaptation is None:
         return NO_PRICE
+    standing = counting(standing, adaptation.remembered, now_us)
     adaptive = adaptation.adaptive
     fresh = is_fresh(standing, now_us)
     if standing is not None and standing.pin >= 0:

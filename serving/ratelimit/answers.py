@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from serving.anomaly.signals import shares
-from serving.anomaly.standing import Standing
+from serving.anomaly.standing import Standing, counting
 from serving.ratelimit.limits import SECOND_US, Demand, Limit, Row, Weighed, terms_of, units_left
 
 CONCURRENCY: Final = "concurrent"
@@ -105,8 +105,10 @@ def to_admission(demand: Demand, weighed: Weighed, *, degraded: bool = False) ->
                 retry,
             )
         )
-    factor = weighed.price.factor if demand.adaptation else demand.factor
-    return Admission(weighed.admitted, _reason(demand, weighed), tuple(states), factor, degraded, weighed.standing)
+    factor, standing, adaptation = demand.factor, weighed.standing, demand.adaptation
+    if adaptation:
+        factor, standing = weighed.price.factor, counting(standing, adaptation.remembered, weighed.now_us)
+    return Admission(weighed.admitted, _reason(demand, weighed), tuple(states), factor, degraded, standing)
 
 
 def _reason(demand: Demand, weighed: Weighed) -> Reason | None:

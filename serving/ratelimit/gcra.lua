@@ -21,7 +21,7 @@ local numbers = { struct.unpack('<' .. string.rep('d', #ARGV[2] / 8), ARGV[2]) }
 local factor, allowed_leases, lease_us = numbers[1], numbers[2], numbers[3]
 
 -- The rules of standing.counting and standing.price: the caller's own factor, the longest charge, a wait, a ban.
-local STANDING_BYTES, LATENESS = 17 * 8, 1e6
+local STANDING_BYTES, LATENESS = 17 * 8, 1e5
 local standing, own, longest, wait, banned = '', 1, 0, 0, false
 if ARGV[3] ~= '' then
     local floor, ceiling, cool_down, recovery, longest_debt, enforced, at_address, address_wait =

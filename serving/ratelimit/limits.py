@@ -116,8 +116,8 @@ class Row:
 class Weighed:
     """The bare answer of a storage: rows in the order of the demand's charges, leases held (this one included).
 
-    Without a concurrency limit in the demand nobody counts leases and ``held`` is 0. ``price`` is what the caller's
-    ``standing`` at ``now_us``, the storage's time, makes of the demand.
+    Without a concurrency limit in the demand nobody counts leases and ``held`` is 0. ``standing`` is what the storage
+    knew of the caller's behaviour at ``now_us``, its own time, and ``price`` what follows for the demand.
     """
 
     admitted: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from importlib import resources
 
-from serving.anomaly.standing import Adaptation, Standing, counting, price
+from serving.anomaly.standing import Adaptation, Standing, price
 from serving.ratelimit.limits import Demand, Row, Weighed
 from serving.redis_connection import Connection, RedisRefused, Script
 from serving.redis_keys import lease_key, limit_key, risk_key
@@ -56,8 +56,6 @@ def _weighed(demand: Demand, reply: Reply) -> Weighed:
         admitted, full, held, now_us, packed, *numbers = reply
         rows = tuple(Row(*numbers[at : at + 3]) for at in range(0, len(numbers), 3))
         standing = Standing.unpack(packed) if packed else None
-        if demand.adaptation:
-            standing = counting(standing, demand.adaptation.remembered, now_us)
         paid = price(standing, now_us, demand.adaptation)
     except (TypeError, ValueError, struct.error) as error:
         raise RedisRefused("the limit script answered in an unknown shape") from error

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from serving.anomaly.standing import counting, price
+from serving.anomaly.standing import price
 from serving.ratelimit.limits import SECOND_US, Charge, Demand, Limit, Weighed, weigh
 
 # Everybody who asked within a day owes some of a daily budget; a 24th of it is forgotten when room is needed.
@@ -84,12 +84,11 @@ class LocalStorage:
             raise StorageFullError
         if demand.concurrent:
             account.drop_lapsed(now, demand)
-        standing = counting(None, demand.adaptation.remembered, now) if demand.adaptation else None
-        paid = price(standing, now, demand.adaptation)
+        paid = price(None, now, demand.adaptation)
         weighed = weigh(
             demand, account.ahead_us(now, demand.charges), len(account.leases) if demand.concurrent else 0, paid
         )
-        weighed = replace(weighed, standing=standing, now_us=now)
+        weighed = replace(weighed, now_us=now)
         if weighed.admitted:
             account.told = NEVER
             for charge, row in zip(demand.charges, weighed.rows, strict=True):
@@ -130,7 +129,7 @@ class LocalStorage:
         account = self._account(principal, now)
         if account is None:
             return
-        if demand.known_us or not known:
+        if not known or (demand.known_us and weighed.admitted):  # a refusal writes nothing down
             account.told = self._losses
         for charge, row in zip(demand.charges, weighed.rows, strict=True):
             debts = account.debts_us(charge.limit)

@@ -76,7 +76,8 @@ class Pair:
             )
         ours = self.runner.run(self.local_storage.hit(caller, told))
         theirs = self.runner.run(self.storage.hit(caller, demand))
-        assert replace(theirs, now_us=0) == replace(ours, now_us=0)
+        assert theirs.standing == (state.standing if state and demand.adaptation else None)
+        assert replace(theirs, now_us=0, standing=None) == replace(ours, now_us=0)
         return theirs
 
 

@@ -242,7 +242,7 @@ def test_what_redis_forgot_this_process_remembers() -> None:
     remembered = Standing(factor=0.3, bad_us=-60 * SECOND, seen_us=-60 * SECOND)
     counts = counting(None, remembered, START)
     assert counts == remembered.moved(START)
-    assert price(counts, START, Adaptation()).factor == 0.3
+    assert price(None, START, Adaptation(remembered=remembered)).factor == 0.3
 
 
 def test_a_memory_counts_against_a_store_only_for_an_offence_that_the_store_has_not_seen() -> None:

@@ -254,3 +254,17 @@ async def test_who_has_recovered_is_not_counted_as_lowered() -> None:
     assert memory.lowered == 2
     now_us = 600 * SECOND
     assert memory.lowered == 1
+
+
+async def test_what_is_remembered_does_not_grow_younger_by_being_asked_for() -> None:
+    now_us = 1_800_000_000 * SECOND
+    memory = Memory(lambda: now_us)
+    memory.learn("key", Standing(factor=0.01, bad_us=now_us), now_us, Adaptive())
+    for _ in range(1000):
+        recalled = memory.recalled("key")
+        assert recalled
+        now_us += 300_000  # on its way to Redis and back
+        memory.learn("key", Standing(seen_us=5), now_us, Adaptive())
+        assert memory.recalled("key") in {recalled.moved(-300_000), None}
+    now_us += 300 * SECOND
+    assert memory.factor("key") == 1
