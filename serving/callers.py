@@ -92,20 +92,16 @@ class Callers:
         return replace(found, rows=weigh(demand, ahead, 0, found.price).rows)
 
     async def held(self) -> list[Found]:
-        """Callers that are lowered, pinned or banned now, the highest score first; on a cluster, of the node asked."""
+        """Callers that are lowered, pinned or banned now, the highest score first."""
         now_us, keys = await self._now_us(), await self._keys.read()
-        found: dict[str, Found] = {}
-        cursor: bytes | int = 0
-        while True:
-            cursor, names = await self._redis.execute("SCAN", cursor, "MATCH", "weir:risk:{*}", "COUNT", 500)
-            for name in names:
-                caller = unquote(name.decode().removeprefix("weir:risk:{").removesuffix("}"))
-                state, tier = await self._states.read(caller), self._tier(caller, keys)
-                each = Found(caller, tier or self._policy.tier("anonymous"), now_us, state, (), 0)
-                if each.standing.pin >= 0 or each.price.lowered:
-                    found[caller] = each
-            if int(cursor) == 0:
-                return sorted(found.values(), key=lambda each: -each.standing.score)
+        found = []
+        for name in await self._redis.names("weir:risk:{*}"):
+            caller = unquote(name.removeprefix("weir:risk:{").removesuffix("}"))
+            state, tier = await self._states.read(caller), self._tier(caller, keys)
+            each = Found(caller, tier or self._policy.tier("anonymous"), now_us, state, (), 0)
+            if each.standing.pin >= 0 or each.price.lowered:
+                found.append(each)
+        return sorted(found, key=lambda each: -each.standing.score)
 
     async def _now_us(self) -> int:
         seconds, rest = await self._redis.execute("TIME")

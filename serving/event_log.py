@@ -194,7 +194,7 @@ class EventLog:
             return replies[-2], replies[-1], used if isinstance(used, int) else 0, _facts(server).get("run_id")
 
         try:
-            trimmed, length, used, run_id = await self._connection.run(call, timeout_s=BATCH_TIMEOUT_S)
+            trimmed, length, used, run_id = await self._connection.run(call, STREAM, timeout_s=BATCH_TIMEOUT_S)
             if used > self._max_stream_bytes:
                 fitting = int(length * 0.9 * self._max_stream_bytes / used)
                 trimmed += await self._connection.execute("XTRIM", STREAM, "MAXLEN", fitting)
@@ -219,7 +219,7 @@ class EventLog:
             return _facts(server).get("run_id"), _facts(persistence).get("aof_buffer_length", 0)
 
         for pause_s in KEEPING_PAUSES_S:
-            running, unwritten = await self._connection.run(ask, timeout_s=BATCH_TIMEOUT_S)
+            running, unwritten = await self._connection.run(ask, STREAM, timeout_s=BATCH_TIMEOUT_S)
             if running != run_id:
                 return False
             if not unwritten:

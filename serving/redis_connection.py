@@ -28,11 +28,11 @@ from urllib.parse import urlsplit
 import hiredis
 from redis import exceptions as wire
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from serving.embedded_redis import EmbeddedRedis, EmbeddedRedisError
-from serving.redis_wire import RedisWire, Reply, Word
+from serving.redis_cluster import Cluster, is_cluster
+from serving.redis_server import Server, SingleServer
+from serving.redis_wire import Reply, Word
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ CONNECT_PATIENCE_S: Final = 0.3
 START_PATIENCE_S: Final = 15.0
 # Answers that are about the server's state and not about our command. Inside a script they come as "... -OOM ...".
 _UNWELL: Final = re.compile(
-    r"(^|-)(LOADING|READONLY|OOM|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOAUTH)\b"
+    r"(^|-)(LOADING|READONLY|OOM|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|MASTERDOWN|NOAUTH)\b"
 )
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,8 @@ class Script:
 class Connection:
     """Redis at ``url``, or an embedded server with its data in ``state_dir``/redis when ``url`` is None.
 
+    A ``redis+cluster://`` URL names a Redis Cluster: see :mod:`serving.redis_cluster`.
+
     ``timeout_s`` bounds every call. Single commands share one connection (see :mod:`serving.redis_wire`) and must not
     wait inside Redis; what :meth:`run` is given takes one of ``max_connections`` others, and its time starts then.
     ``on_breaker`` is called with ``open`` or ``closed`` when that changes. Start it in the thread that runs the event
@@ -109,8 +111,7 @@ class Connection:
         self._failures = 0
         self._open = False
         self._free = asyncio.Semaphore(max_connections)
-        self._redis = _client(self.url, max_connections)
-        self._wire = RedisWire(self._redis.connection_pool)
+        self._server: Server = (Cluster if is_cluster(self.url) else SingleServer)(self.url, max_connections)
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -144,9 +145,7 @@ class Connection:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
-        await self._wire.close()
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        await self._server.close()
         if self._embedded:
             self._embedded.stop()
 
@@ -164,7 +163,7 @@ class Connection:
         self._fail_if_open()
         seconds = timeout_s or self._timeout_s
         with self._counting(), _in_our_words(seconds):
-            return await self._wire.call(command, seconds)
+            return await self._server.call(command, seconds)
 
     async def run_script(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Reply:
         """One atomic script call. Raises as :meth:`execute`."""
@@ -175,15 +174,32 @@ class Connection:
                 raise
         return await self.execute("EVAL", script.text, len(keys), *keys, *args)  # which also makes it known
 
-    async def run(self, call: Callable[[Redis], Awaitable[T]], *, timeout_s: float | None = None) -> T:
-        """Any redis-py call, a pipeline too, within ``timeout_s`` (default: the connection's). Raises as execute."""
+    async def names(self, pattern: str) -> list[str]:
+        """The keys that look like the pattern, on all servers. Takes as long as there are keys; raises as execute."""
+        found: dict[str, None] = {}
+        with self._counting(), _in_our_words(self._timeout_s):
+            for wire in await self._server.wires(self._timeout_s):
+                cursor: bytes | int = 0
+                while True:
+                    command = ("SCAN", cursor, "MATCH", pattern, "COUNT", 500)
+                    cursor, names = await wire.call(command, self._timeout_s)
+                    found.update(dict.fromkeys(name.decode() for name in names))
+                    if int(cursor) == 0:
+                        break
+        return list(found)
+
+    async def run(self, call: Callable[[Redis], Awaitable[T]], key: str, *, timeout_s: float | None = None) -> T:
+        """Any redis-py call about one key, a pipeline too, within ``timeout_s`` (default: the connection's).
+
+        Raises as :meth:`execute`.
+        """
         self._fail_if_open()
         async with self._free:
             self._fail_if_open()  # it may have opened while this call waited for its turn
             seconds = timeout_s or self._timeout_s
             with self._counting(), _in_our_words(seconds):
                 async with asyncio.timeout(seconds):  # redis-py closes a connection whose call is cut off
-                    return await call(self._redis)
+                    return await call(await self._server.client(key, seconds))
 
     @contextlib.contextmanager
     def _counting(self) -> Iterator[None]:
@@ -230,10 +246,9 @@ class Connection:
         patience_s = max(CONNECT_PATIENCE_S, self._timeout_s)
         try:
             with _in_our_words(patience_s):
-                self._wire.drop()
-                await self._redis.connection_pool.disconnect(inuse_connections=False)
-                await self._wire.call(("PING",), patience_s)
-                await self._wire.call(("SET", "weir:probe", "1", "PX", 60_000), self._timeout_s)
+                await self._server.drop()
+                await self._server.call(("PING",), patience_s)
+                await self._server.call(("SET", "weir:probe", "1", "PX", 60_000), self._timeout_s)
         except RedisError:
             return False
         return True
@@ -264,23 +279,10 @@ def _in_our_words(seconds: float) -> Iterator[None]:
 
 
 def _is_unwell(error: wire.ResponseError | hiredis.ReplyError) -> bool:
-    kinds = (wire.ReadOnlyError, wire.OutOfMemoryError, wire.ClusterDownError, wire.TryAgainError)
+    kinds = (wire.ReadOnlyError, wire.OutOfMemoryError, wire.ClusterDownError)
     return isinstance(error, kinds) or _UNWELL.search(str(error)) is not None
-
-
-def _client(url: str, max_connections: int) -> Redis:
-    # One attempt and no timers of redis-py: the time limit and the breaker here decide alone.
-    return Redis.from_url(
-        url,
-        protocol=2,
-        max_connections=max_connections,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=None,
-        socket_connect_timeout=None,
-    )
 
 
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
-    where = parts.hostname or parts.path
-    return f"{parts.scheme}://{where}" + (f":{parts.port}" if parts.port else "")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2] or parts.path}"

@@ -35,14 +35,16 @@ class RedisWire:
         self._pool = pool
         self._link: _Link | None = None
 
-    async def call(self, command: Sequence[Word], timeout_s: float) -> Reply:
-        """The reply to one command, connecting included.
+    async def call(self, command: Sequence[Word], timeout_s: float, *, asking: bool = False) -> Reply:
+        """The reply to one command, connecting included; ``asking`` goes after an ASK of a cluster's other node.
 
         Raises TimeoutError, hiredis.ReplyError for an error that Redis answered, and OSError for a lost connection.
         """
         link = self._link
         if link is None or not link.usable:
             link = self._link = _Link(self._pool.connection_class(**self._pool.connection_kwargs))
+        if asking:
+            link.send(("ASKING",)).add_done_callback(_overheard)
         reply = link.send(command)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(max(timeout_s - GRACE_S, 0), _last_turn, loop, link, reply)
@@ -163,6 +165,11 @@ class _Link(asyncio.Protocol):
     def _abort_when_idle(self) -> None:
         if all(reply.done() for reply in self._sent):
             self.abort()
+
+
+def _overheard(reply: asyncio.Future[Reply]) -> None:
+    if not reply.cancelled():
+        reply.exception()  # if there is trouble, the command after it has it too
 
 
 def _settle(reply: asyncio.Future[Reply], answer: Reply) -> None:
