@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 import hiredis
 from redis import exceptions
@@ -22,9 +21,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
+from data.redis_url import cluster_nodes
 from serving.redis_wire import RedisWire, Reply, Word
 
-SCHEMES: Final = ("redis+cluster", "rediss+cluster")
 MOST_REDIRECTS: Final = 3
 REFRESH_EVERY_S: Final = 0.5
 REFRESH_PATIENCE_S: Final = 2.0
@@ -32,24 +31,16 @@ _KEYLESS: Final = frozenset({"PING", "TIME", "INFO"})
 _KEY_AT: Final = {"EVAL": 3, "EVALSHA": 3, "MEMORY": 2}
 
 
-def is_cluster(url: str) -> bool:
-    """Whether a URL names a cluster."""
-    return url.startswith(SCHEMES)
-
-
 class Cluster:
     """The :class:`serving.redis_server.Server` of which ``url`` names one node or, separated by commas, several."""
 
     def __init__(self, url: str, max_connections: int) -> None:
-        parts = urlsplit(url)
-        user, at, hosts = parts.netloc.rpartition("@")
-        first, *others = hosts.split(",")
-        base = urlunsplit(parts._replace(scheme=parts.scheme.partition("+")[0], netloc=user + at + first))
+        base, others = cluster_nodes(url)
         self._target = ConnectionPool.from_url(base, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=None)
         self._max_connections = max_connections
         self._map = RedisCluster.from_url(
             base,
-            startup_nodes=[ClusterNode(*_host_and_port(each)) for each in others],
+            startup_nodes=[ClusterNode(*each) for each in others],
             protocol=2,
             retry=Retry(NoBackoff(), 0),
             require_full_coverage=False,
@@ -159,8 +150,3 @@ class Cluster:
 def _key(command: Sequence[Word]) -> str | None:
     name = str(command[0])
     return None if name in _KEYLESS else str(command[_KEY_AT.get(name, 1)])
-
-
-def _host_and_port(node: str) -> tuple[str, int]:
-    host, _, port = node.rpartition(":")
-    return (host, int(port)) if host else (node, 6379)

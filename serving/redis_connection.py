@@ -29,8 +29,9 @@ import hiredis
 from redis import exceptions as wire
 from redis.asyncio import Redis
 
+from data.redis_url import is_cluster
 from serving.embedded_redis import EmbeddedRedis, EmbeddedRedisError
-from serving.redis_cluster import Cluster, is_cluster
+from serving.redis_cluster import Cluster
 from serving.redis_server import Server, SingleServer
 from serving.redis_wire import Reply, Word
 
@@ -41,9 +42,7 @@ PROBE_EVERY_S: Final = 0.1
 CONNECT_PATIENCE_S: Final = 0.3
 START_PATIENCE_S: Final = 15.0
 # Answers that are about the server's state and not about our command. Inside a script they come as "... -OOM ...".
-_UNWELL: Final = re.compile(
-    r"(^|-)(LOADING|READONLY|OOM|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|MASTERDOWN|NOAUTH)\b"
-)
+_UNWELL: Final = re.compile(r"(^|-)(LOADING|READONLY|OOM|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|MASTERDOWN|NOAUTH)\b")
 
 log = logging.getLogger(__name__)
 

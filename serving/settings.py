@@ -14,6 +14,8 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # So that the service finds its own files from whatever folder it is started in, as a Bento too.
+from data.redis_url import SCHEMES
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 SHORTEST_SECRET: Final = 16
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -87,7 +89,7 @@ class Settings(BaseSettings):
     def _known_scheme(cls, value: str | None) -> str | None:
         if not value:
             return None
-        schemes = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
+        schemes = ("redis://", "rediss://", "unix://", *SCHEMES)
         if not value.startswith(schemes):
             raise ValueError(f"must start with one of {', '.join(schemes)}")
         return value

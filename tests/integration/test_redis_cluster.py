@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
+from data.events import Drain, EventStore, connect
 from serving.anomaly.memory import Memory
 from serving.anomaly.standing import Adaptive, Knobs
 from serving.anomaly.state import Observation
@@ -174,6 +175,8 @@ async def test_the_whole_service_runs_on_it(cluster: LocalCluster, open_app: Ope
     assert service.counted("weir_events_total", fate="stream") == statuses.count(200)
     assert service.counted("weir_observations_total", fate="observed") == statuses.count(200)
     assert service.counted("weir_degraded_total", reason="limits-local") == 0
+    drained = await asyncio.to_thread(Drain(connect(cluster.url), EventStore(str(tmp_path)), consumer="one").run)
+    assert (drained.events, drained.rejected) == (statuses.count(200), 0)
 
 
 async def test_nobody_gets_more_than_the_limit_while_a_replica_takes_over(tmp_path: Path) -> None:
