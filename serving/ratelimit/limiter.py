@@ -67,8 +67,8 @@ class RateLimiter:
         adaptation = None
         if adaptive and self._containment:
             adaptation = self._containment.adaptation(principal, address, adaptive, charges)
-        untold = self._local.untold(principal, charges)
-        demand = Demand(charges, factor, concurrent, lease_id, self._lease_us, adaptation, untold)
+        known = self._local.untold(principal, charges)
+        demand = Demand(charges, factor, concurrent, lease_id, self._lease_us, adaptation, known)
         if not charges and not concurrent:
             return Admission(allowed=True, factor=factor)
         if demand.impossible:
@@ -81,9 +81,8 @@ class RateLimiter:
             return await self._without_redis(principal, demand, on_redis_down)
         self._local.mirror(principal, demand, weighed)
         admission = to_admission(demand, weighed)
-        if self._containment and await self._containment.settle(principal, address, demand, weighed):
-            return replace(admission, shadowed=True)
-        return admission
+        shadowed = self._containment and await self._containment.settle(principal, address, demand, weighed)
+        return replace(admission, shadowed=True) if shadowed else admission
 
     async def release(self, principal: str, lease_id: str) -> None:
         """Give a lease back. With Redis away it lapses there by itself."""

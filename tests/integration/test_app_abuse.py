@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,8 +26,9 @@ from tests.tiny_bundle import ATTACK, CLEAN
 
 SECRET = "sixteen characters or more"
 ABNORMAL = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected"
-# A test sends within milliseconds what a campaign sends within seconds, so cuts may follow each other at once.
-SMALL = GENEROUS.replace("_minute: 60000", "_minute: 60").replace("    burst: 60000", "    burst: 30")
+# A test sends within milliseconds what a campaign sends within seconds, so cuts may follow each other at once; and
+# nothing is paid back while it runs, however slowly it does.
+SMALL = GENEROUS.replace("requests_per_minute: 60000", "requests_per_minute: 1").replace(" burst: 60000", " burst: 30")
 LEARNING = SMALL.replace("    max_texts: 16\n", "    max_texts: 16\n    adaptive: {cut_interval_s: 0}\n")
 
 
@@ -83,7 +86,7 @@ async def test_the_policy_header_stays_and_the_room_shrinks(opened: Opened) -> N
     async with service.client() as client:
         answers = await ask(service, client, times=20)
     assert len({answer.headers["ratelimit-policy"] for answer in answers}) == 1
-    assert '"requests";q=30;w=30' in answers[0].headers["ratelimit-policy"]
+    assert '"requests";q=30;w=1800' in answers[0].headers["ratelimit-policy"]
     assert answers[0].headers["ratelimit"].startswith('"requests";r=29')
     assert re.match(r'"requests";r=0;t=\d{2,}', answers[-1].headers["ratelimit"])
 
@@ -215,6 +218,25 @@ async def test_an_outage_and_an_emptied_redis_free_nobody(
         emptied = await ask(service, client, times=4)
     assert {(answer.status_code, answer.json()["type"]) for answer in without + emptied} == {(429, ABNORMAL)}
     assert service.counted("weir_degraded_total", reason="limits-local") >= 1
+
+
+async def test_a_redis_that_stalls_holds_up_no_answer_and_the_campaign_is_contained_here(
+    opened: Opened, server: EmbeddedRedis
+) -> None:
+    service = await opened(redis_url=server.url, redis_timeout_s=0.05)
+    await up(service)
+    async with service.client() as client:
+        await ask(service, client, CLEAN)
+        assert server.pid
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            answers = await ask(service, client, times=25)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert answers[-1].json()["type"] == ABNORMAL
+    assert sum(answer.status_code == 200 for answer in answers) <= 12
+    assert service.counted("weir_observations_total", fate="local") >= 8
 
 
 async def test_an_attack_during_an_outage_is_contained_and_stays_so_afterwards(

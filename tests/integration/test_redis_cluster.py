@@ -22,16 +22,14 @@ from serving.ratelimit import Admission, Limit, LocalStorage, RateLimiter, Redis
 from serving.ratelimit.containment import Containment
 from serving.redis_connection import Connection
 from serving.redis_keys import limit_key
-from tests.integration.conftest import GENEROUS, OpenApp
+from tests.integration.conftest import OpenApp
 from tests.integration.local_cluster import LocalCluster, local_cluster
+from tests.integration.test_app_abuse import LEARNING
 from tests.tiny_bundle import ATTACK
 
 REQUESTS = Limit("requests", 5 / 3600, 5)  # slow to pay back: a test of seconds sees none of it
 TOKENS = Limit("tokens", 100, 1_000, "tokens")
 PRINCIPALS = [f"key_{number}" for number in range(30)]
-LEARNING = GENEROUS.replace("_minute: 60000", "_minute: 60").replace("    burst: 60000", "    burst: 30").replace(
-    "    max_texts: 16\n", "    max_texts: 16\n    adaptive: {cut_interval_s: 0}\n"
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
