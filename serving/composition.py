@@ -52,13 +52,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     policy = load_policy(settings.policy_path)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(_connection(settings, metrics))
-        scheduler = Scheduler(
-            threads=settings.inference_threads,
-            queue_tokens=settings.queue_tokens,
-            max_batch_tokens=_max_batch_tokens(settings),
-            on_failure=lambda reason: metrics.failures.labels(reason).inc(),
-        )
-        stack.callback(scheduler.close)
+        scheduler = _scheduler(stack, settings, metrics)
         slot = ModelSlot(
             policy,
             lambda bundle: _classifier(bundle, settings),
@@ -82,15 +76,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         if slot.current is not None:
             metrics.model.info({"version": slot.current.version, "provider": slot.current.classifier.provider})
         _settle_memory()
-        log.info(
-            "weir is up",
-            extra={
-                "ready": slot.current is not None,
-                "problem": slot.problem,
-                "redis": connection.state.name,
-                "redis_state": connection.state.state,
-            },
-        )
+        _say_so(slot, connection)
         try:
             yield gateway
         finally:
@@ -113,6 +99,17 @@ async def _connection(settings: Settings, metrics: Metrics) -> AsyncIterator[Con
     )
     async with connection:
         yield connection
+
+
+def _scheduler(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Scheduler:
+    scheduler = Scheduler(
+        threads=settings.inference_threads,
+        queue_tokens=settings.queue_tokens,
+        max_batch_tokens=_max_batch_tokens(settings),
+        on_failure=lambda reason: metrics.failures.labels(reason).inc(),
+    )
+    stack.callback(scheduler.close)
+    return scheduler
 
 
 async def _identity(stack: AsyncExitStack, settings: Settings, metrics: Metrics, connection: Connection) -> Identity:
@@ -172,6 +169,17 @@ def _classifier(bundle: Bundle, settings: Settings) -> Classifier:
 def _max_batch_tokens(settings: Settings) -> int:
     """Padded tokens of one run: scheduler and classifier must agree. A CPU reads windows one at a time."""
     return 0 if settings.provider == "cpu" else MAX_BATCH_TOKENS
+
+
+def _say_so(slot: ModelSlot, connection: Connection) -> None:
+    state = connection.state
+    facts = {
+        "ready": slot.current is not None,
+        "problem": slot.problem,
+        "redis": state.name,
+        "redis_state": state.state,
+    }
+    log.info("weir is up", extra=facts)
 
 
 def _settle_memory() -> None:

@@ -30,6 +30,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._count_answers()
+        self._count_limits()
         self._count_work()
         self._count_surroundings()
 
@@ -49,6 +50,19 @@ class Metrics:
             ("category", "direction"),
             registry=self.registry,
         )
+        self.degraded = Counter(
+            "weir_degraded",
+            "Times that something worked in its fallback, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.disconnected = Counter(
+            "weir_disconnected",
+            "Callers that left before their answer; their work was dropped.",
+            registry=self.registry,
+        )
+
+    def _count_limits(self) -> None:
         self.limited = Counter(
             "weir_limited", "Requests over a limit, by tier and limit.", ("tier", "limit"), registry=self.registry
         )
@@ -73,17 +87,6 @@ class Metrics:
         self.lowered_callers = Gauge(
             "weir_lowered_callers",
             "Principals and addresses whose factor is known to be lowered.",
-            registry=self.registry,
-        )
-        self.degraded = Counter(
-            "weir_degraded",
-            "Times that something worked in its fallback, by reason.",
-            ("reason",),
-            registry=self.registry,
-        )
-        self.disconnected = Counter(
-            "weir_disconnected",
-            "Callers that left before their answer; their work was dropped.",
             registry=self.registry,
         )
 

@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from data.schema import CATEGORIES, Action, Category, Decision, Direction, Prediction
+from data.schema import CATEGORIES, Action, Category, Decision, Direction, Prediction, Reason
 from serving.errors import InvalidRequest, NotJson
 
 # Ids are written to logs and headers, so only what is harmless there is taken.
@@ -230,17 +230,7 @@ def result_body(
         "block_message": decision.block_message,
         "categories": {category.value: decision.categories[category] for category in CATEGORIES},
         "scores": {category.value: round(float(prediction.scores[category]), 6) for category in CATEGORIES},
-        "reasons": [
-            {
-                "kind": reason.kind,
-                "category": reason.category,
-                "score": round(float(reason.score), 6),
-                "start": reason.start,
-                "end": reason.end,
-                "detail": reason.detail,
-            }
-            for reason in decision.reasons
-        ],
+        "reasons": [_reason_body(reason) for reason in decision.reasons],
         "coverage": {
             "tokens": coverage.tokens,
             "scanned": coverage.scanned,
@@ -257,4 +247,15 @@ def result_body(
         "model_version": prediction.model_version,
         "policy_version": decision.policy_version,
         "timings_ms": {name: round(value, 3) for name, value in timings_ms.items()},
+    }
+
+
+def _reason_body(reason: Reason) -> dict[str, object]:
+    return {
+        "kind": reason.kind,
+        "category": reason.category,
+        "score": round(float(reason.score), 6),
+        "start": reason.start,
+        "end": reason.end,
+        "detail": reason.detail,
     }
