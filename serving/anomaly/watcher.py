@@ -25,7 +25,7 @@ from serving.redis_connection import RedisError
 
 log = logging.getLogger("weir.watcher")
 
-BATCH: Final = 128
+BATCH: Final = 32  # Redis is busy with one for about 3 ms, in which an admission may have to wait
 CAPACITY: Final = 10_000
 ATTACK_LIKE: Final = 0.7  # evidence at fpr_5% for injection, nearly fpr_0.1% for harm
 

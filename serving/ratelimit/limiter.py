@@ -9,7 +9,7 @@ from typing import Literal
 from serving.anomaly.standing import Adaptive
 from serving.ratelimit.answers import Admission, Reason, to_admission
 from serving.ratelimit.containment import Containment
-from serving.ratelimit.limits import SECOND_US, Charge, Demand, Limit
+from serving.ratelimit.limits import SECOND_US, Charge, Demand, Limit, Weighed
 from serving.ratelimit.storage import LocalStorage, Storage, StorageFullError
 from serving.redis_connection import RedisError
 
@@ -78,11 +78,9 @@ class RateLimiter:
         except RedisError:
             self._local.doubt()
             self._on_degraded(on_redis_down)
-            return await self._without_redis(principal, demand, on_redis_down)
+            return await self._without_redis(principal, address, demand, on_redis_down)
         self._local.mirror(principal, demand, weighed)
-        admission = to_admission(demand, weighed)
-        shadowed = self._containment and await self._containment.settle(principal, address, demand, weighed)
-        return replace(admission, shadowed=True) if shadowed else admission
+        return await self._settled(principal, address, demand, weighed, to_admission(demand, weighed))
 
     async def release(self, principal: str, lease_id: str) -> None:
         """Give a lease back. With Redis away it lapses there by itself."""
@@ -92,7 +90,14 @@ class RateLimiter:
         except RedisError:
             return
 
-    async def _without_redis(self, principal: str, demand: Demand, choice: OnRedisDown) -> Admission:
+    async def _settled(
+        self, principal: str, address: str, demand: Demand, weighed: Weighed, admission: Admission
+    ) -> Admission:
+        if self._containment and await self._containment.settle(principal, address, demand, weighed):
+            return replace(admission, shadowed=True)
+        return admission
+
+    async def _without_redis(self, principal: str, address: str, demand: Demand, choice: OnRedisDown) -> Admission:
         unavailable = Admission(allowed=False, reason=Reason.UNAVAILABLE, factor=demand.factor, degraded=True)
         if choice == "deny":
             return unavailable
@@ -107,4 +112,6 @@ class RateLimiter:
         except StorageFullError:
             return unavailable
         admission = to_admission(share, weighed, degraded=True)
-        return admission if demand.adaptation else replace(admission, factor=demand.factor)
+        if demand.adaptation is None:
+            return replace(admission, factor=demand.factor)
+        return await self._settled(principal, address, share, weighed, admission)

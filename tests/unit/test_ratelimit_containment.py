@@ -117,6 +117,16 @@ async def test_without_redis_who_was_contained_stays_contained() -> None:
     assert answers[-1].degraded
 
 
+async def test_without_redis_newcomers_share_and_shadow_counts_as_ever() -> None:
+    bench = Bench()
+    bench.lower("addr", 0.01)
+    bench.lower("key", 0.1)
+    bench.shared.down = True
+    assert [(await bench.hit(f"new {number}")).allowed for number in range(4)] == [True, False, False, False]
+    answers = [await bench.hit("key", "shadow") for _ in range(4)]
+    assert [(answer.allowed, answer.shadowed) for answer in answers] == [(True, True)] * 4
+
+
 async def test_what_was_admitted_while_redis_was_away_is_told_to_it_once() -> None:
     bench = Bench()
     assert sum([(await bench.hit("key")).allowed for _ in range(5)]) == 5
