@@ -40,13 +40,13 @@ class Attacker:
 
 
 def _steady(
-    draw: Random, span: Span, pick: Callable[[int], Caller], texts: Texts, per_minute: float, base: int | None = None
+    draw: Random, span: Span, pick: Callable[[int], Caller], texts: Texts, per_minute: float, *, base: int | None = None
 ) -> Actor:
     """Attacks at random times; request number n comes from ``pick(n)``; ``base``: paraphrases of one text."""
     now, number = span.attack_us, 0
     while now < span.attack_end_us:
-        style = "own" if base is None else "paraphrase"
-        yield Ask(now, pick(number), texts.fresh(style, base), chat_tokens(draw) * 2, malicious=True)  # type: ignore[arg-type]
+        text = texts.fresh() if base is None else texts.fresh("paraphrase", base)
+        yield Ask(now, pick(number), text, chat_tokens(draw) * 2, malicious=True)
         number += 1
         now += poisson_s(draw, per_minute)
 
@@ -180,7 +180,7 @@ def paraphrases(draw: Random, span: Span) -> Iterator[Sender]:
     """One attack in ever new words: twenty keys on twenty addresses, each four a minute, eighty together."""
     callers = [key(f"campaign-{number}", f"campaign-{number}") for number in range(20)]
     texts, base = Texts(draw, "jailbreak", attack=True), draw.randrange(1 << 20)
-    yield Sender("campaign", _steady(draw, span, lambda _: draw.choice(callers), texts, 80, base), True)
+    yield Sender("campaign", _steady(draw, span, lambda _: draw.choice(callers), texts, 80, base=base), True)
 
 
 def probe(draw: Random, span: Span) -> Iterator[Sender]:

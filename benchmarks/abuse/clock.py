@@ -1,8 +1,8 @@
 """Virtual time, for Redis too: the production scripts run unchanged, but ask a clock that the simulator sets.
 
-In the text of a script ``redis.call`` becomes a function of a short prelude. It answers ``TIME`` with the virtual
-time and notes every expiry against it; keys whose virtual time is over are deleted before a script reads anything.
-So what Redis forgets, and when, is simulated too.
+Before a script goes a short prelude that hides ``redis`` behind a table of its own, however the script may call it. It
+answers ``TIME`` with the virtual time and notes every expiry against it; keys whose virtual time is over are deleted
+before a script reads anything. So what Redis forgets, and when, is simulated too.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from serving.redis_connection import Connection, Script
 from serving.redis_wire import Reply as RedisReply
 from serving.redis_wire import Word
 
-EXPIRIES_KEY: Final = "sim:expiries"
-
 _PRELUDE: Final = """
+local server, redis = redis, nil
 local sim_now = tonumber(table.remove(ARGV))
-for _, due in ipairs(redis.call('ZRANGEBYSCORE', 'sim:expiries', '-inf', string.format('%.0f', sim_now))) do
-    redis.call('DEL', due)
-    redis.call('ZREM', 'sim:expiries', due)
+for _, due in ipairs(server.call('ZRANGEBYSCORE', 'sim:expiries', '-inf', string.format('%.0f', sim_now))) do
+    server.call('DEL', due)
+    server.call('ZREM', 'sim:expiries', due)
 end
 local function sim_expire(key, us)
-    redis.call('ZADD', 'sim:expiries', string.format('%.0f', sim_now + us), key)
+    server.call('ZADD', 'sim:expiries', string.format('%.0f', sim_now + us), key)
 end
 local function sim_call(command, key, ...)
     local name = string.upper(command)
@@ -32,17 +31,17 @@ local function sim_call(command, key, ...)
         return { string.format('%.0f', math.floor(sim_now / 1000000)), string.format('%.0f', sim_now % 1000000) }
     elseif name == 'PEXPIRE' then
         sim_expire(key, tonumber((...)) * 1000)
-        return redis.call('EXISTS', key)
+        return server.call('EXISTS', key)
     elseif name == 'EXPIRE' then
         sim_expire(key, tonumber((...)) * 1000000)
-        return redis.call('EXISTS', key)
+        return server.call('EXISTS', key)
     elseif name == 'PSETEX' or name == 'SETEX' then
         local ttl, value = ...
         sim_expire(key, tonumber(ttl) * (name == 'SETEX' and 1000000 or 1000))
-        return redis.call('SET', key, value)
+        return server.call('SET', key, value)
     elseif name == 'SET' then
         local words, kept = { ... }, {}
-        redis.call('ZREM', 'sim:expiries', key)
+        server.call('ZREM', 'sim:expiries', key)
         local at = 1
         while at <= #words do
             local word = at > 1 and string.upper(tostring(words[at])) or ''
@@ -54,11 +53,12 @@ local function sim_call(command, key, ...)
             end
             at = at + 1
         end
-        return redis.call('SET', key, unpack(kept))
+        return server.call('SET', key, unpack(kept))
     end
-    if key == nil then return redis.call(command) end
-    return redis.call(command, key, ...)
+    if key == nil then return server.call(command) end
+    return server.call(command, key, ...)
 end
+redis = setmetatable({ call = sim_call, pcall = sim_call }, { __index = server })
 """
 
 
@@ -83,8 +83,8 @@ class VirtualClock:
 
 
 def on_virtual_time(script: str) -> str:
-    """The script with its ``redis.call`` led through the virtual clock."""
-    return _PRELUDE + script.replace("redis.pcall(", "sim_call(").replace("redis.call(", "sim_call(")
+    """The script, to be run with the virtual time in microseconds as one more, last argument."""
+    return _PRELUDE + script
 
 
 class VirtualConnection(Connection):

@@ -2,8 +2,8 @@
 
 The texts are our own generators'; the embeddings are the bundle's that is served, computed once and cached under
 ``var/bench/abuse``. A variation moves an embedding along the arc towards another text's by a cosine drawn from what
-was measured between texts of one template (``python -m benchmarks.abuse.corpus``): so a campaign of paraphrases has
-the spread of real paraphrases, and thousands of different harmless texts do not look like repetitions of a few.
+was measured between texts of one template (``python -m benchmarks.abuse.corpus [BUNDLE]``): so a campaign has the
+spread of real paraphrases, and thousands of different harmless texts do not look like repetitions of a few.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -25,9 +25,8 @@ from data.schema import Kind
 
 CACHE: Final = Path("var/bench/abuse")
 LONGEST: Final = 900  # characters; longer texts would only make the cache slower to fill
-# Cosine between two texts of one template, production bundle 20261123-8c99e869, attacks and their spread:
-# quantiles 0, 5, 25, 50, 75, 95, 100 %.
-PARAPHRASE_COSINES: Final = (0.05, 0.12, 0.48, 0.80, 0.94, 0.99, 0.995)
+# Cosine between two attacks of one template, bundle 20261123-186c377a: quantiles 0, 5, 25, 50, 75, 95, 100 %.
+PARAPHRASE_COSINES: Final = (-0.45, 0.38, 0.74, 0.92, 0.95, 0.98, 0.993)
 _AT: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _OWN_WORDS: Final = (0.80, 0.95)  # a text of one's own about the same matter
 _FILLED: Final = (0.985, 0.999)  # one template with other names in it
@@ -58,7 +57,10 @@ class Corpus:
     def __init__(self, texts: Sequence[str], attack: npt.NDArray[np.bool_], embeddings: Vector) -> None:
         self._texts = texts
         self._embeddings = embeddings
-        self._pools = {True: np.flatnonzero(attack), False: np.flatnonzero(~attack)}
+        self._pools: Mapping[bool, Sequence[int]] = {
+            True: np.flatnonzero(attack).tolist(),
+            False: np.flatnonzero(~attack).tolist(),
+        }
 
     def string(self, text: Text) -> str:
         """The words of a text."""
@@ -79,11 +81,11 @@ class Corpus:
         an attack that is missed lies among harmless texts.
         """
         pool = self._pools[suspect]
-        base = self._embeddings[pool[text.base % len(pool)]]
+        base: Vector = self._embeddings[pool[text.base % len(pool)]]
         cosine = _cosine(text.style, Random(text.seed))
         if cosine >= 1:
             return base
-        other = self._embeddings[pool[text.other % len(pool)]]
+        other: Vector = self._embeddings[pool[text.other % len(pool)]]
         away = other - float(other @ base) * base
         length = float(np.linalg.norm(away))
         if length < 1e-6:
@@ -146,13 +148,13 @@ def _texts(harmless: int, attacks: int) -> tuple[list[str], npt.NDArray[np.bool_
     return texts, np.arange(len(texts)) >= harmless
 
 
-def main() -> int:
+def main(bundle: str = "production") -> int:
     """Print the cosines between attacking texts of one template, and between unrelated texts."""
     from models.bundle import load_bundle  # noqa: PLC0415
     from models.classifier import Classifier  # noqa: PLC0415
     from models.registry import resolve  # noqa: PLC0415
 
-    found = load_bundle(resolve("production"))
+    found = load_bundle(resolve(bundle))
     classifier = Classifier.load(found, threads=1)
     examples = [example for name in ("direct", "roleplays", "generated") for example in generate(name, 7, 250)]
     attacks = np.array([example.kind in (Kind.INJECTION, Kind.JAILBREAK) for example in examples])
@@ -175,4 +177,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:2]))

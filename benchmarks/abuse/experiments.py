@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -15,8 +16,9 @@ from benchmarks.abuse.clock import VirtualClock
 from benchmarks.abuse.corpus import Corpus
 from benchmarks.abuse.figures import AttackFigures, GroupFigures, attack_figures, group_figures
 from benchmarks.abuse.ours import Footprint, Ours, footprint, open_ours
-from benchmarks.abuse.peers import FixedWindow, FlaskLimiter, PlainGcra
+from benchmarks.abuse.peers import FixedWindow, PlainGcra
 from benchmarks.abuse.population import Span, population
+from benchmarks.abuse.scores import PATH as SCORES
 from benchmarks.abuse.scores import ScorePool
 from benchmarks.abuse.traffic import MINUTE, SECOND, Sender
 from benchmarks.abuse.world import Run, run
@@ -64,10 +66,10 @@ class PeopleResult:
     footprint: Footprint
 
 
-def open_stage(bundle: str | None = "production") -> Stage:
+def open_stage(bundle: str | None = "production", scores: Path = SCORES) -> Stage:
     """The stage with the embeddings of a bundle, or without a model if `bundle` is None."""
     corpus = corpora.load(bundle) if bundle else corpora.random_corpus(7)
-    return Stage(load_policy(POLICY), corpus, ScorePool.load())
+    return Stage(load_policy(POLICY), corpus, ScorePool.load(scores, bundle or "production"))
 
 
 def attack(stage: Stage, name: str, seed: int, *, flask: bool = True) -> AttackResult:
@@ -116,8 +118,11 @@ async def _attack(stage: Stage, attacker: Attacker, seed: int, *, flask: bool) -
         "plain GCRA": plain,
         "fixed window": await run(FixedWindow(stage.policy), _senders(attacker, seed, span)),
     }
-    if flask:
-        runs["Flask-Limiter"] = await run(FlaskLimiter(stage.policy, VirtualClock()), _senders(attacker, seed, span))
+    if flask and find_spec("flask_limiter"):
+        from benchmarks.abuse.flask_peer import open_flask_limiter  # noqa: PLC0415  not everybody has it
+
+        with open_flask_limiter(stage.policy, VirtualClock()) as peer:
+            runs["Flask-Limiter"] = await run(peer, _senders(attacker, seed, span))
     callers = list(
         {fate.ask.caller.principal: fate.ask.caller for fate in plain.malicious() if fate.ask.known}.values()
     )

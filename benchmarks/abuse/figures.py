@@ -17,8 +17,9 @@ CONTAINED_SHARE: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class AttackFigures:
-    """One attack of one seed. ``admitted``: after the first twenty, by limiter; ``reduction``: ours against plain GCRA.
+    """One attack of one seed. ``admitted``: after the first twenty, by limiter; ``since_onset``: here, with those.
 
+    ``reduction`` is the share of what plain GCRA admits after the first twenty that is kept out here.
     ``contained_after`` requests and ``contained_s`` seconds since onset at most a tenth of forty requests in a row
     were admitted; None: never. ``recovered_s``: from the attack's end until all its callers had full room again.
     """
@@ -26,6 +27,7 @@ class AttackFigures:
     attack: str
     seed: int
     sent: int
+    since_onset: int
     admitted: Mapping[str, int]
     reduction: float
     contained_after: int | None
@@ -59,7 +61,8 @@ def attack_figures(attack: str, seed: int, runs: Mapping[str, Run], recovered_s:
     base = admitted["plain GCRA"]
     after, seconds = containment(evil["ours"])
     reduction = 1 - admitted["ours"] / base if base else 0.0
-    return AttackFigures(attack, seed, len(evil["ours"]), admitted, reduction, after, seconds, recovered_s)
+    since_onset = sum(fate.reply.admitted for fate in evil["ours"])
+    return AttackFigures(attack, seed, len(evil["ours"]), since_onset, admitted, reduction, after, seconds, recovered_s)
 
 
 def containment(fates: Sequence[Fate]) -> tuple[int | None, float | None]:

@@ -18,6 +18,7 @@ from typing import Final
 
 from benchmarks.abuse.clock import VirtualClock, VirtualConnection
 from benchmarks.abuse.corpus import Corpus, Text
+from benchmarks.abuse.peers import costs_of
 from benchmarks.abuse.scores import ScorePool
 from benchmarks.abuse.traffic import Ask, Reply
 from data.schema import Category
@@ -83,9 +84,9 @@ class Ours:
         self._clock.advance_to(at_us)
 
     async def room(self, caller: Caller) -> tuple[float, bool]:
-        """The factor of a caller now, and whether all of its room is there; asking costs nothing."""
+        """The factor of a caller now, and whether all of its room is there, budgets aside; asking costs nothing."""
         tier = self._policy.tier(caller.tier)
-        found = admission.limits(tier)
+        found = [limit for limit in admission.limits(tier) if limit.adaptive]
         granted = await self._limiter.hit(
             caller.principal,
             found,
@@ -101,7 +102,7 @@ class Ours:
         granted = await self._limiter.hit(
             caller.principal,
             admission.limits(tier),
-            {admission.REQUESTS: 1.0, admission.TOKENS: float(ask.tokens)},
+            costs_of(ask.tokens),
             adaptive=tier.adaptive,
             address=caller.address,
             on_redis_down=tier.on_redis_down,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from benchmarks.abuse.corpus import Text
+from benchmarks.abuse.corpus import Style, Text
 from benchmarks.abuse.traffic import (
     MINUTE,
     SECOND,
@@ -38,6 +38,8 @@ class Span:
 
 
 Group = Callable[[Random, Span, float], Iterator[Sender]]
+_PUPILS_WORDS: Final[tuple[Style, ...]] = ("same", "filled", "own", "own")
+_SCRIPTS_WORDS: Final[tuple[Style, ...]] = ("filled", "own", "same")
 
 
 def people(draw: Random, span: Span, scale: float) -> Iterator[Sender]:
@@ -69,7 +71,7 @@ def developers(draw: Random, span: Span, scale: float) -> Iterator[Sender]:
         while now < span.end_us:
             base = own.randrange(1 << 20)
             for _ in range(min(int(own.lognormvariate(0, 0.8) * 8) + 1, 40)):
-                yield Ask(now, caller, texts.fresh(own.choice(("filled", "own", "same")), base), chat_tokens(own))
+                yield Ask(now, caller, texts.fresh(own.choice(_SCRIPTS_WORDS), base), chat_tokens(own))
                 now += int(own.uniform(0.3, 2.5) * SECOND)
             now += poisson_s(own, 0.15)
 
@@ -104,8 +106,8 @@ def classroom(draw: Random, span: Span, scale: float) -> Iterator[Sender]:
         texts, now = Texts(pupil), begin + pupil.randrange(3 * MINUTE)
         for exercise in exercises:
             for _ in range(pupil.randrange(1, 5)):
-                style = pupil.choice(("same", "filled", "own", "own"))
-                yield Ask(now, caller, texts.fresh(style, exercise), chat_tokens(pupil))
+                text = texts.fresh(pupil.choice(_PUPILS_WORDS), exercise)
+                yield Ask(now, caller, text, chat_tokens(pupil))
                 now += poisson_s(pupil, 1.2)
             now = max(now, begin + (exercises.index(exercise) + 1) * 5 * MINUTE)
 
@@ -114,7 +116,7 @@ def classroom(draw: Random, span: Span, scale: float) -> Iterator[Sender]:
 
 
 def office(draw: Random, span: Span, scale: float) -> Iterator[Sender]:
-    """Two hundred people behind one address; some join during the run. (One attacker among them: see attackers.)"""
+    """Two hundred people behind one address; some join during the run; the attackers may add one who turns."""
     for number in range(_count(200, scale)):
         own = Random(draw.getrandbits(64))
         per_minute = min(0.05 * own.paretovariate(1.2), 2.0)

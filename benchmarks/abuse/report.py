@@ -9,9 +9,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Final
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
+from benchmarks.abuse import pictures
 from benchmarks.abuse.attackers import ATTACKERS
 from benchmarks.abuse.experiments import AttackResult, PeopleResult
 from benchmarks.abuse.figures import AttackFigures, GroupFigures, pooled
@@ -21,6 +19,9 @@ GROUP_GOAL: Final = 0.005
 RECOVERY_GOAL_S: Final = 600.0
 BYTES_GOAL: Final = 2048
 PEERS: Final = ("fixed window", "plain GCRA", "Flask-Limiter")
+BEGIN: Final = "<!-- figures of make bench-abuse: begin -->"
+END: Final = "<!-- figures of make bench-abuse: end -->"
+WHERE: Final[Mapping[bool, str]] = {False: "in peace", True: "among all attackers at once"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,25 @@ class Check:
     met: bool
 
 
-def by_attack(results: Sequence[AttackResult]) -> dict[str, list[AttackFigures]]:
-    """Figures of all seeds by attack, in the order of the attackers."""
-    found: dict[str, list[AttackFigures]] = {name: [] for name in ATTACKERS}
-    for result in results:
-        found[result.figures.attack].append(result.figures)
-    return {name: figures for name, figures in found.items() if figures}
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All that was run. `bundle` is the version of the model whose scores were drawn."""
+
+    seeds: Sequence[int]
+    bundle: str
+    attacks: Sequence[AttackResult]
+    crowds: Sequence[PeopleResult]
+
+    def by_attack(self) -> dict[str, list[AttackFigures]]:
+        """Figures of all seeds by attack, in the order of the attackers."""
+        found: dict[str, list[AttackFigures]] = {name: [] for name in ATTACKERS}
+        for result in self.attacks:
+            found[result.figures.attack].append(result.figures)
+        return {name: figures for name, figures in found.items() if figures}
+
+    def groups(self, *, company: bool) -> dict[str, GroupFigures]:
+        """The honest groups of all seeds added up."""
+        return pooled(group for crowd in self.crowds if crowd.company == company for group in crowd.groups)
 
 
 def reduction(figures: Sequence[AttackFigures]) -> float:
@@ -47,66 +61,59 @@ def reduction(figures: Sequence[AttackFigures]) -> float:
     return 1 - sum(each.admitted["ours"] for each in figures) / base if base else 0.0
 
 
-def checks(attacks: Sequence[AttackResult], crowds: Sequence[PeopleResult]) -> Iterator[Check]:
-    """The issue's acceptance numbers, all seeds together."""
-    for name, figures in by_attack(attacks).items():
+def checks(results: Results) -> Iterator[Check]:
+    """The acceptance numbers, all seeds together."""
+    for name, figures in results.by_attack().items():
         goal = ATTACKERS[name].goal
-        if goal is None:
-            continue
-        value, worst = reduction(figures), min(each.reduction for each in figures)
-        yield Check(f"{name}: kept out", f"{value:.1%} (worst {worst:.1%})", f"at least {goal:.0%}", value >= goal)
-        slowest = max((1e9 if each.recovered_s is None else each.recovered_s) for each in figures)
-        yield Check(f"{name}: all room back", f"{slowest:.0f} s", "within 600 s", slowest <= RECOVERY_GOAL_S)
-    for company in (False, True):
-        groups = pooled(group for crowd in crowds if crowd.company == company for group in crowd.groups)
-        where = "among all attackers" if company else "in peace"
-        for name, group in groups.items():
-            goal = OVERALL_GOAL if name == "overall" else GROUP_GOAL
-            text = f"{group.share:.2%}"
-            yield Check(f"{name}, {where}: wrongly limited", text, f"at most {goal:.1%}", group.share <= goal)
-    if crowds:
-        most = max(crowd.footprint.most_bytes for crowd in crowds)
+        if goal is not None:
+            value, worst = reduction(figures), min(each.reduction for each in figures)
+            yield Check(f"{name}: kept out", f"{value:.1%} (worst {worst:.1%})", f"at least {goal:.0%}", value >= goal)
+        slow = [each for each in figures if each.recovered_s is None or each.recovered_s > RECOVERY_GOAL_S]
+        yield Check(f"{name}: all room back", _recovered(figures), f"within {RECOVERY_GOAL_S:.0f} s", not slow)
+    for company, where in WHERE.items():
+        for name, group in results.groups(company=company).items():
+            yield _harm_check(f"{name}, {where}", group)
+    for name, group in pooled(group for result in results.attacks for group in result.beside).items():
+        if name != "overall":
+            yield _harm_check(f"{name}, beside an attack", group)
+    if results.crowds:
+        most = max(crowd.footprint.most_bytes for crowd in results.crowds)
         yield Check("bytes of one caller in Redis", str(most), f"at most {BYTES_GOAL}", most <= BYTES_GOAL)
 
 
-def markdown(attacks: Sequence[AttackResult], crowds: Sequence[PeopleResult], seeds: Sequence[int]) -> str:
-    """The page."""
-    lines = [f"# Abuse benchmark, seeds {', '.join(map(str, seeds))}", "", *_attack_table(attacks), ""]
-    for company in (False, True):
-        chosen = [crowd for crowd in crowds if crowd.company == company]
-        if chosen:
-            lines += [f"## Honest callers {'among all attackers at once' if company else 'in peace'}", ""]
-            lines += [*_group_table(pooled(group for crowd in chosen for group in crowd.groups)), ""]
-    if crowds:
-        used = [crowd.footprint for crowd in crowds]
-        lines += [
-            f"Redis: {mean(each.calls_per_request for each in used):.2f} script calls a request (one of them before "
-            f"the answer), {mean(each.mean_bytes for each in used):.0f} bytes a caller on average, "
-            f"{max(each.most_bytes for each in used)} at most.",
-            "",
-        ]
-    failed = [check for check in checks(attacks, crowds) if not check.met]
-    lines += ["## Goals not met", ""] + (
-        [f"- {each.what}: {each.value}, goal {each.goal}" for each in failed] or ["none"]
-    )
-    return "\n".join(lines) + "\n"
+def _harm_check(who: str, group: GroupFigures) -> Check:
+    goal = OVERALL_GOAL if group.group == "overall" else GROUP_GOAL
+    return Check(f"{who}: wrongly limited", f"{group.share:.2%}", f"at most {goal:.1%}", group.share <= goal)
 
 
-def _attack_table(attacks: Sequence[AttackResult]) -> Iterator[str]:
-    yield "Attack requests admitted after the first twenty, mean of the seeds."
+def markdown(results: Results) -> str:
+    """The tables, without a title."""
+    seeds = ", ".join(map(str, results.seeds))
+    lines = [f"Seeds {seeds}; scores of bundle {results.bundle}.", "", *_attack_table(results), ""]
+    for company, where in WHERE.items():
+        groups = results.groups(company=company)
+        if groups:
+            lines += [f"Honest callers {where}:", "", *_group_table(groups), ""]
+    if results.crowds:
+        lines += [_footprint(results.crowds), ""]
+    failed = [f"- {check.what}: {check.value}, goal {check.goal}" for check in checks(results) if not check.met]
+    return "\n".join([*lines, "Goals not met:" if failed else "All goals are met.", "", *failed]).rstrip() + "\n"
+
+
+def _attack_table(results: Results) -> Iterator[str]:
+    yield "Attack requests admitted after the first twenty (in brackets: since onset), mean of the seeds:"
     yield ""
-    yield (
-        "| attack | sent | "
-        + " | ".join(PEERS)
-        + " | ours | kept out (worst seed) | goal | contained after | room back |"
-    )
+    peers = " | ".join(PEERS)
+    yield f"| attack | sent | {peers} | Weir | kept out (worst seed) | goal | contained after | all room back |"
     yield "|---|--:|" + "--:|" * len(PEERS) + "--:|--:|--:|--:|--:|"
-    for name, figures in by_attack(attacks).items():
+    for name, figures in results.by_attack().items():
         goal = ATTACKERS[name].goal
         cells = [name, f"{mean(each.sent for each in figures):.0f}"]
-        for gate in (*PEERS, "ours"):
+        for gate in PEERS:
             counts = [each.admitted[gate] for each in figures if gate in each.admitted]
-            cells.append(f"{mean(counts):.0f}" if counts else "")
+            cells.append(f"{mean(counts):.0f}" if counts else "not installed")
+        ours, since = mean(each.admitted["ours"] for each in figures), mean(each.since_onset for each in figures)
+        cells.append(f"{ours:.0f} ({since:.0f})")
         cells.append(f"{reduction(figures):.1%} ({min(each.reduction for each in figures):.1%})")
         cells += [f"{goal:.0%}" if goal else "", _contained(figures), _recovered(figures)]
         yield "| " + " | ".join(cells) + " |"
@@ -114,10 +121,11 @@ def _attack_table(attacks: Sequence[AttackResult]) -> Iterator[str]:
 
 def _contained(figures: Sequence[AttackFigures]) -> str:
     known = [each for each in figures if each.contained_after is not None and each.contained_s is not None]
-    if len(known) < len(figures):
-        return "never" if not known else f"in {len(known)} of {len(figures)}"
+    if not known:
+        return "never"
     after = mean(each.contained_after or 0 for each in known)
-    return f"{after:.0f} requests, {mean(each.contained_s or 0.0 for each in known):.0f} s"
+    text = f"{after:.0f} requests, {mean(each.contained_s or 0.0 for each in known):.0f} s"
+    return text if len(known) == len(figures) else f"{text} (in {len(known)} of {len(figures)})"
 
 
 def _recovered(figures: Sequence[AttackFigures]) -> str:
@@ -127,53 +135,55 @@ def _recovered(figures: Sequence[AttackFigures]) -> str:
 
 
 def _group_table(groups: Mapping[str, GroupFigures]) -> Iterator[str]:
-    yield "| group | callers | requests | wrongly limited | share | callers hurt |"
-    yield "|---|--:|--:|--:|--:|--:|"
+    yield "| group | callers | requests | at a lowered limit | wrongly limited | share | callers hurt |"
+    yield "|---|--:|--:|--:|--:|--:|--:|"
     for name, group in sorted(groups.items(), key=lambda item: (item[0] == "overall", item[0])):
-        yield (
-            f"| {name} | {group.callers} | {group.sent} | {group.wrongly} | {group.share:.2%} | {group.callers_hurt} |"
+        cells = (
+            name,
+            group.callers,
+            group.sent,
+            group.lowered,
+            group.wrongly,
+            f"{group.share:.2%}",
+            group.callers_hurt,
         )
+        yield "| " + " | ".join(map(str, cells)) + " |"
 
 
-def write(folder: Path, attacks: Sequence[AttackResult], crowds: Sequence[PeopleResult], seeds: Sequence[int]) -> str:
-    """Write page, figures and pictures; the page comes back."""
+def _footprint(crowds: Sequence[PeopleResult]) -> str:
+    used = [crowd.footprint for crowd in crowds]
+    calls, usual = mean(each.calls_per_request for each in used), mean(each.mean_bytes for each in used)
+    most = max(each.most_bytes for each in used)
+    return (
+        f"Redis: {calls:.2f} script calls a request, one of them before the answer; "
+        f"{usual:.0f} bytes a caller on average and {most} at most, leases of running requests aside."
+    )
+
+
+def write(folder: Path, results: Results) -> str:
+    """Write the tables, the figures and the pictures; the tables come back."""
     folder.mkdir(parents=True, exist_ok=True)
-    page = markdown(attacks, crowds, seeds)
+    page = markdown(results)
     (folder / "report.md").write_text(page)
     figures = {
-        "attacks": [asdict(result.figures) | {"cuts": dict(result.cuts)} for result in attacks],
-        "people": [asdict(crowd) for crowd in crowds],
-        "checks": [asdict(check) for check in checks(attacks, crowds)],
+        "seeds": list(results.seeds),
+        "bundle": results.bundle,
+        "attacks": [asdict(result.figures) | {"cuts": dict(result.cuts)} for result in results.attacks],
+        "people": [asdict(crowd) for crowd in results.crowds],
+        "checks": [asdict(check) for check in checks(results)],
     }
     (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n")
     first: dict[str, AttackResult] = {}
-    for result in attacks:
+    for result in results.attacks:
         first.setdefault(result.figures.attack, result)
-    picture(list(first.values())).savefig(folder / "limits.png", dpi=110)
+    pictures.save(list(first.values()), folder / "limits.svg")
     return page
 
 
-def picture(results: Sequence[AttackResult]) -> Figure:
-    """For each attack: what came through a minute, here and with plain GCRA, and the factor of its first callers."""
-    mpl.use("agg")
-    rows = -(-len(results) // 3) or 1
-    figure = Figure(figsize=(15, 2.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, 3, squeeze=False)
-    for axes, result in zip(grid.flat, results, strict=False):
-        bins = [float(minute) for minute in range(20, 101)]
-        for times, name, colour in (
-            (result.plain_min, "plain GCRA admits", "0.75"),
-            (result.admitted_min, "admitted", "tab:red"),
-        ):
-            axes.hist(times, bins=bins, color=colour, label=name)
-        axes.set_title(result.figures.attack, fontsize=9)
-        axes.set_xlim(20, 101)
-        beside = axes.twinx()
-        for series in result.factors.values():
-            beside.plot([at for at, _ in series], [factor for _, factor in series], lw=1, color="tab:blue", alpha=0.6)
-        beside.set_ylim(0, 1.05)
-    for axes in list(grid.flat)[len(results) :]:
-        axes.set_visible(False)
-    grid.flat[0].legend(fontsize=7)
-    figure.supxlabel("minutes; blue: factor of the attack's first callers (right axis); bars: requests a minute")
-    return figure
+def put_into(page: Path, tables: str) -> None:
+    """Replace what stands between the marks of a page. Raises ValueError if a mark is missing."""
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page} lacks the marks for the figures")
+    page.write_text(f"{before}{BEGIN}\n\n{tables}\n{END}{after}")

@@ -15,14 +15,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, TypedDict
 
 from data.schema import CATEGORIES, Category
 from models.bundle import load_bundle
 from models.registry import resolve
 
 PATH: Final = Path(__file__).with_name("scores.json")
-_DIGITS: Final = 3
+_DIGITS: Final = 6  # the scores of a saturated head differ late
 
 # Which evaluation rows stand for which traffic. `everyday` is what people type to assistants and agents read;
 # `hard` are texts that were written or chosen because filters mistake them.
@@ -41,6 +41,14 @@ CLASSES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...] | None, int]]
 Rows = Sequence[Sequence[float]]
 
 
+class Summary(TypedDict):
+    """``scores.json``: the bundle that was measured, its operating points, and rows of scores by class of traffic."""
+
+    bundle: str
+    points: Mapping[str, Mapping[str, float]]
+    rows: Mapping[str, Rows]
+
+
 class ScorePool:
     """Draws a row of scores of a class of traffic.
 
@@ -49,8 +57,11 @@ class ScorePool:
     under `fpr_5%`. ``points`` are the operating points of the bundle that was measured.
     """
 
-    def __init__(self, rows: Mapping[str, Rows], points: Mapping[str, Mapping[Category, float]]) -> None:
+    def __init__(
+        self, rows: Mapping[str, Rows], points: Mapping[str, Mapping[Category, float]], bundle: str = ""
+    ) -> None:
         self.points = points
+        self.bundle = bundle
         high, low = points["fpr_1%"][Category.INJECTION], points["fpr_5%"][Category.INJECTION]
         attacks = [*rows["injection"], *rows["jailbreak"]]
         self._rows: dict[str, Rows] = {
@@ -61,14 +72,14 @@ class ScorePool:
         }
 
     @classmethod
-    def load(cls, path: Path = PATH) -> ScorePool:
-        """The committed distributions."""
-        content = json.loads(path.read_text())
+    def load(cls, path: Path = PATH, bundle: str = "production") -> ScorePool:
+        """The distributions in a file: ``scores.json``, or a table of ``training.evaluate`` over ``bundle``."""
+        found: Summary = json.loads(path.read_text()) if path.suffix == ".json" else summary(path, bundle)
         points = {
             name: {Category(category): value for category, value in values.items()}
-            for name, values in content["points"].items()
+            for name, values in found["points"].items()
         }
-        return cls(content["rows"], points)
+        return cls(found["rows"], points, found["bundle"])
 
     def draw(self, name: str, draw: Random) -> dict[Category, float]:
         """Scores by category of one text of the class ``name``."""
@@ -86,23 +97,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scores", type=Path, default=Path("var/evaluation/scores.parquet"))
     parser.add_argument("--bundle", default="production", help="the bundle that was measured")
     options = parser.parse_args(arguments)
-    table = _read(options.scores)
-    rows = {name: _representative(table, *what) for name, what in CLASSES.items()}
-    lines = [f'  "{name}": {json.dumps(found, separators=(",", ":"))}' for name, found in rows.items()]
-    body = ",\n".join(lines)
-    manifest = load_bundle(resolve(options.bundle)).manifest
-    points = json.dumps({name: dict(values) for name, values in manifest.operating_points.items()})
-    PATH.write_text(f'{{"bundle": "{manifest.version}",\n "points": {points},\n "rows": {{\n{body}\n}}}}\n')
-    print({name: len(found) for name, found in rows.items()})
+    found = summary(options.scores, options.bundle)
+    lines = [f'  "{name}": {json.dumps(rows, separators=(",", ":"))}' for name, rows in found["rows"].items()]
+    body, points = ",\n".join(lines), json.dumps(found["points"])
+    PATH.write_text(f'{{"bundle": "{found["bundle"]}",\n "points": {points},\n "rows": {{\n{body}\n}}}}\n')
+    print(found["bundle"], {name: len(rows) for name, rows in found["rows"].items()})
     return 0
 
 
-def _read(path: Path) -> list[dict[str, float | str]]:
+def summary(table: Path, bundle: str) -> Summary:
+    """What ``scores.json`` holds, from a table of scores. Raises ValueError if ``bundle`` is not what was measured."""
+    manifest = load_bundle(resolve(bundle)).manifest
+    measured, rows = _read(table)
+    if measured != manifest.version:
+        raise ValueError(f"{table} holds scores of {measured}, the bundle is {manifest.version}")
+    return {
+        "bundle": manifest.version,
+        "points": {
+            name: {str(category): value for category, value in values.items()}
+            for name, values in manifest.operating_points.items()
+        },
+        "rows": {name: _representative(rows, *what) for name, what in CLASSES.items()},
+    }
+
+
+def _read(path: Path) -> tuple[str, list[dict[str, float | str]]]:
     import pyarrow.parquet as pq  # noqa: PLC0415  only this command reads tables
 
     columns = ["kind", "source", *(f"score_{category}" for category in CATEGORIES)]
-    table: list[dict[str, float | str]] = pq.read_table(path, columns=columns).to_pylist()
-    return table
+    found = pq.read_table(path, columns=columns)
+    rows: list[dict[str, float | str]] = found.to_pylist()
+    return json.loads(found.schema.metadata[b"weir"])["bundle"], rows
 
 
 def _representative(
