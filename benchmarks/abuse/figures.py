@@ -78,15 +78,11 @@ def containment(fates: Sequence[Fate]) -> tuple[int | None, float | None]:
 
 
 def group_figures(ours: Run, plain: Run) -> list[GroupFigures]:
-    """Honest groups of two runs of the same open-loop traffic."""
-    theirs = {
-        (fate.ask.caller.principal, fate.ask.at_us): fate.reply.admitted
-        for fate in plain.fates
-        if not fate.ask.malicious
-    }
+    """Honest groups of two runs of the same open-loop traffic; what an attacker sends between attacks is not honest."""
+    theirs = {(fate.ask.caller.principal, fate.ask.at_us): fate.reply.admitted for fate in plain.fates if fate.honest}
     found: dict[str, list[Fate]] = defaultdict(list)
     for fate in ours.fates:
-        if not fate.ask.malicious and fate.ask.known:
+        if fate.honest and fate.ask.known:
             found[fate.group].append(fate)
     return [_group(name, fates, theirs) for name, fates in sorted(found.items())]
 

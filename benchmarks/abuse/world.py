@@ -15,11 +15,12 @@ Look = Callable[[int], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one request of a sender of ``group``."""
+    """What became of one request of a sender of ``group``; ``honest`` is the sender, whatever the request."""
 
     group: str
     ask: Ask
     reply: Reply
+    honest: bool = True
 
 
 @dataclass(slots=True)
@@ -32,10 +33,6 @@ class Run:
     def malicious(self) -> list[Fate]:
         """The attack's own requests."""
         return [fate for fate in self.fates if fate.ask.malicious]
-
-    def of(self, group: str) -> list[Fate]:
-        """The honest requests of one group."""
-        return [fate for fate in self.fates if fate.group == group and not fate.ask.malicious]
 
 
 async def run(
@@ -57,7 +54,7 @@ async def run(
             continue
         _, _, ask, sender = heapq.heappop(waiting)
         reply = await gate.ask(ask)
-        result.fates.append(Fate(sender.group, ask, reply))
+        result.fates.append(Fate(sender.group, ask, reply, honest=not sender.malicious))
         try:
             following = sender.actor.send(reply)
         except StopIteration:

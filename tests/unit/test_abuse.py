@@ -146,9 +146,11 @@ async def test_flask_limiter_keeps_a_moving_window_on_virtual_time() -> None:
     assert len([at for at in times if 60 <= at < 120]) == 50
 
 
-def fates(*passed: bool, group: str = "x", malicious: bool = True, every_s: float = 1.0) -> list[Fate]:
+def fates(
+    *passed: bool, group: str = "x", malicious: bool = True, honest: bool = True, every_s: float = 1.0
+) -> list[Fate]:
     return [
-        Fate(group, Ask(int(at * every_s * SECOND), key("k", "a"), TEXT, 1, malicious), Reply(ok))
+        Fate(group, Ask(int(at * every_s * SECOND), key("k", "a"), TEXT, 1, malicious), Reply(ok), honest)
         for at, ok in enumerate(passed)
     ]
 
@@ -174,6 +176,12 @@ def test_wrongly_limited_is_who_is_refused_here_and_admitted_by_plain_gcra() -> 
     (group,) = group_figures(ours, plain)
     assert (group.sent, group.refused, group.wrongly, group.callers_hurt) == (4, 2, 1, 1)
     assert group.share == 0.25
+
+
+def test_an_attacker_who_is_refused_between_attacks_is_not_wronged() -> None:
+    ours = Run("ours", fates(False, malicious=False, honest=False))
+    plain = Run("plain GCRA", fates(True, malicious=False, honest=False))
+    assert group_figures(ours, plain) == []
 
 
 def test_the_committed_scores_are_numbers_at_the_error_rates_of_the_model() -> None:
