@@ -191,7 +191,8 @@ class Price:
     """What follows for one demand. `lowered`: the factor is below its ceiling, so a refusal comes from it.
 
     A charge at a lowered factor lasts `longest_debt_us` at most. `wait_us` above 0 refuses for so long. `enforced`
-    False: only to be counted (shadow mode); a pin and a ban are an operator's word and always hold.
+    False: only to be counted (shadow mode); a pin and a ban are an operator's word and always hold. `fresh`: a newcomer,
+    whose address counts; nobody is one of whom an operator has spoken.
     """
 
     factor: float = 1.0
@@ -216,7 +217,7 @@ def price(standing: Standing | None, now_us: int, adaptation: Adaptation | None)
     if standing is not None and standing.pin >= 0:
         factor = min(standing.pin, 1.0) or 1.0
         longest = adaptive.longest_debt_us if factor < 1 else 0
-        return Price(factor, factor < 1, longest, banned=standing.pin == 0, fresh=fresh)
+        return Price(factor, factor < 1, longest, banned=standing.pin == 0)
     factor = adaptive.ceiling if standing is None else factor_at(standing, now_us, adaptive)
     if fresh:
         factor = min(factor, max(adaptation.address_factor, adaptive.floor))

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 from serving.anomaly.memory import Memory
 from serving.anomaly.standing import Adaptation, Adaptive
-from serving.ratelimit.limits import Charge, Demand, Weighed
-from serving.ratelimit.storage import LocalStorage, StorageFullError
+from serving.ratelimit.limits import SECOND_US, Charge, Demand, Weighed
+from serving.ratelimit.storage import LocalStorage, Reserved, StorageFullError
+
+FULL: Final = Reserved(SECOND_US, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What one caller's admission is weighed with, and what it has reserved at the account of its address."""
+
+    adaptation: Adaptation
+    account: str = ""
+    reserved: Reserved | None = None
 
 
 class Containment:
@@ -17,6 +29,9 @@ class Containment:
     An address is never punished as a whole: whoever has a history there keeps the limits that it has earned. Callers
     without one share a single account at the address, lowered by its factor: else everyone who makes up keys would
     get a first request with each. The account is this process's, so of several `replicas` each gives out its share.
+
+    Who asks may be a newcomer is only known once the storage has answered, so every caller's share is reserved before
+    it is asked and given back afterwards: of newcomers that ask at the same time no more pass than of those in a row.
     """
 
     def __init__(self, memory: Memory, local: LocalStorage, *, replicas: int = 1) -> None:
@@ -24,27 +39,32 @@ class Containment:
         self._local = local
         self._replicas = replicas
 
-    def adaptation(self, principal: str, address: str, adaptive: Adaptive, charges: Sequence[Charge]) -> Adaptation:
+    def hold(self, principal: str, address: str, adaptive: Adaptive, charges: Sequence[Charge]) -> Hold:
         """What to tell the storage about this caller; `address` may be the principal itself."""
-        at_address = 1.0 if address == principal else self._memory.factor(address)
-        wait_us = 0
-        if at_address < 1:
-            wait_us = self._local.wait_us(_strangers(address), self._together(charges, at_address))
-        return Adaptation(adaptive, self._memory.recalled(principal), at_address, wait_us)
+        remembered = self._memory.recalled(principal)
+        at_address = 1.0 if address == principal or adaptive.mode == "off" else self._memory.factor(address)
+        if at_address == 1:
+            return Hold(Adaptation(adaptive, remembered))
+        account, demand = f"strangers at {address}", self._together(adaptive, charges, at_address)
+        try:
+            reserved = self._local.reserve(account, demand)
+        except StorageFullError:
+            reserved = FULL
+        return Hold(Adaptation(adaptive, remembered, at_address, reserved.wait_us), account, reserved)
 
-    async def settle(self, principal: str, address: str, demand: Demand, weighed: Weighed) -> bool:
+    def give_back(self, hold: Hold) -> None:
+        """Nothing came of the demand, or it was not a newcomer's."""
+        if hold.reserved is not None:
+            self._local.give_back(hold.account, hold.reserved)
+
+    async def settle(self, principal: str, hold: Hold, demand: Demand, weighed: Weighed) -> bool:
         """Note what the storage answered. True if shadow mode let through what would have been refused."""
-        adaptation, price = demand.adaptation, weighed.price
-        if adaptation is None:
-            return False
+        adaptive, price = hold.adaptation.adaptive, weighed.price
         if weighed.standing is not None:
-            self._memory.learn(principal, weighed.standing, weighed.now_us, adaptation.adaptive)
-        if not weighed.admitted:
-            return False
-        shadow = adaptation.adaptive.mode == "shadow" and not price.enforced
-        if price.fresh and adaptation.address_factor < 1 and (shadow or price.enforced):
-            await self._charge(_strangers(address), self._together(demand.charges, adaptation.address_factor))
-        if not shadow or not price.lowered:
+            self._memory.learn(principal, weighed.standing, weighed.now_us, adaptive)
+        if not (weighed.admitted and price.fresh):
+            self.give_back(hold)
+        if not weighed.admitted or adaptive.mode != "shadow" or price.enforced or not price.lowered:
             return False
         lowered = replace(demand, factor=demand.factor * price.factor, concurrent=0, adaptation=None, known_us=())
         return price.wait_us > 0 or not await self._charge(f"shadow {principal}", lowered)
@@ -55,9 +75,8 @@ class Containment:
         except StorageFullError:
             return True
 
-    def _together(self, charges: Sequence[Charge], factor: float) -> Demand:
-        return Demand(tuple(charge for charge in charges if charge.limit.adaptive), factor / self._replicas)
-
-
-def _strangers(address: str) -> str:
-    return f"strangers at {address}"
+    def _together(self, adaptive: Adaptive, charges: Sequence[Charge], factor: float) -> Demand:
+        """One newcomer's demand on the account of all, priced as a caller's at that factor: no charge lasts longer."""
+        shared = tuple(charge for charge in charges if charge.limit.adaptive)
+        terms = Adaptation(replace(adaptive, mode="enforce"), address_factor=factor)
+        return Demand(shared, 1 / self._replicas, adaptation=terms)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from serving.anomaly.standing import Adaptive
 from serving.ratelimit.answers import Admission, Reason, to_admission
-from serving.ratelimit.containment import Containment
+from serving.ratelimit.containment import Containment, Hold
 from serving.ratelimit.limits import SECOND_US, Charge, Demand, Limit, Weighed
 from serving.ratelimit.storage import LocalStorage, Storage, StorageFullError
 from serving.redis_connection import RedisError
@@ -63,24 +63,24 @@ class RateLimiter:
         its ``address``.
         """
         charges = tuple(Charge(limit, costs.get(limit.name, 1)) for limit in limits)
-        address = address or principal
-        adaptation = None
-        if adaptive and self._containment:
-            adaptation = self._containment.adaptation(principal, address, adaptive, charges)
         known = self._local.untold(principal, charges)
-        demand = Demand(charges, factor, concurrent, lease_id, self._lease_us, adaptation, known)
+        demand = Demand(charges, factor, concurrent, lease_id, self._lease_us, known_us=known)
         if not charges and not concurrent:
             return Admission(allowed=True, factor=factor)
         if demand.impossible:
             return Admission(allowed=False, reason=Reason.TOO_COSTLY, factor=factor)
+        hold = None
+        if adaptive and self._containment:
+            hold = self._containment.hold(principal, address or principal, adaptive, charges)
+            demand = replace(demand, adaptation=hold.adaptation)
         try:
             weighed = await self._shared.hit(principal, demand)
         except RedisError:
             self._local.doubt()
             self._on_degraded(on_redis_down)
-            return await self._without_redis(principal, address, demand, on_redis_down)
+            return await self._without_redis(principal, hold, demand, on_redis_down)
         self._local.mirror(principal, demand, weighed)
-        return await self._settled(principal, address, demand, weighed, to_admission(demand, weighed))
+        return await self._settled(principal, hold, demand, weighed, to_admission(demand, weighed))
 
     async def release(self, principal: str, lease_id: str) -> None:
         """Give a lease back. With Redis away it lapses there by itself."""
@@ -91,27 +91,32 @@ class RateLimiter:
             return
 
     async def _settled(
-        self, principal: str, address: str, demand: Demand, weighed: Weighed, admission: Admission
+        self, principal: str, hold: Hold | None, demand: Demand, weighed: Weighed, admission: Admission
     ) -> Admission:
-        if self._containment and await self._containment.settle(principal, address, demand, weighed):
+        if self._containment and hold and await self._containment.settle(principal, hold, demand, weighed):
             return replace(admission, shadowed=True)
         return admission
 
-    async def _without_redis(self, principal: str, address: str, demand: Demand, choice: OnRedisDown) -> Admission:
-        unavailable = Admission(allowed=False, reason=Reason.UNAVAILABLE, factor=demand.factor, degraded=True)
-        if choice == "deny":
-            return unavailable
-        leases = max(1, demand.concurrent // self._replicas) if demand.concurrent else 0
-        charges = tuple(
-            charge if charge.limit.adaptive else replace(charge, cost=charge.cost * self._replicas)
-            for charge in demand.charges
-        )
-        share = replace(demand, charges=charges, factor=demand.factor / self._replicas, concurrent=leases, known_us=())
+    async def _without_redis(self, principal: str, hold: Hold | None, demand: Demand, choice: OnRedisDown) -> Admission:
+        share = _share(demand, self._replicas)
         try:
-            weighed = await self._local.hit(principal, share)
+            weighed = None if choice == "deny" else await self._local.hit(principal, share)
         except StorageFullError:
-            return unavailable
+            weighed = None
+        if weighed is None:
+            if self._containment and hold:
+                self._containment.give_back(hold)
+            return Admission(allowed=False, reason=Reason.UNAVAILABLE, factor=demand.factor, degraded=True)
         admission = to_admission(share, weighed, degraded=True)
         if demand.adaptation is None:
             return replace(admission, factor=demand.factor)
-        return await self._settled(principal, address, share, weighed, admission)
+        return await self._settled(principal, hold, share, weighed, admission)
+
+
+def _share(demand: Demand, replicas: int) -> Demand:
+    """What one of several processes may grant of a demand by itself."""
+    leases = max(1, demand.concurrent // replicas) if demand.concurrent else 0
+    charges = tuple(
+        charge if charge.limit.adaptive else replace(charge, cost=charge.cost * replicas) for charge in demand.charges
+    )
+    return replace(demand, charges=charges, factor=demand.factor / replicas, concurrent=leases, known_us=())

@@ -34,6 +34,14 @@ class StorageFullError(Exception):
     """The local storage knows as many principals as it may; an unknown one cannot be judged."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What was charged ahead of a decision, by limit; nothing if it has to wait for `wait_us`."""
+
+    wait_us: int
+    charged_us: tuple[tuple[Limit, int], ...]
+
+
 @dataclass(slots=True)
 class _Account:
     paid_back_us: dict[str, int] = field(default_factory=dict)
@@ -98,12 +106,31 @@ class LocalStorage:
                 account.leases[demand.lease_id] = now + demand.lease_us
         return weighed
 
-    def wait_us(self, principal: str, demand: Demand) -> int:
-        """How long the demand would have to wait, were it made now; it is not."""
+    def reserve(self, principal: str, demand: Demand) -> Reserved:
+        """Charge a demand without leases until it is known what becomes of it. Raises as :meth:`hit`."""
         now = self._clock_us()
+        account = self._account(principal, now)
+        if account is None:
+            raise StorageFullError
+        ahead = account.ahead_us(now, demand.charges)
+        weighed = weigh(demand, ahead, 0, price(None, now, demand.adaptation))
+        if not weighed.admitted:
+            return Reserved(max((row.retry_us for row in weighed.rows), default=0), ())
+        charged = []
+        for charge, row, before in zip(demand.charges, weighed.rows, ahead, strict=True):
+            account.debts_us(charge.limit)[charge.limit.name] = now + row.ahead_us
+            charged.append((charge.limit, row.ahead_us - before))
+        return Reserved(0, tuple(charged))
+
+    def give_back(self, principal: str, reserved: Reserved) -> None:
+        """Undo a reservation."""
         account = self._accounts.get(principal)
-        ahead = account.ahead_us(now, demand.charges) if account else [0] * len(demand.charges)
-        return max((row.retry_us for row in weigh(demand, ahead, 0).rows), default=0)
+        if account is None:
+            return
+        for limit, charged_us in reserved.charged_us:
+            debts = account.debts_us(limit)
+            if limit.name in debts:
+                debts[limit.name] -= charged_us
 
     async def release(self, principal: str, lease_id: str) -> None:
         """As :meth:`Storage.release`."""

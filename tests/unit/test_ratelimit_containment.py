@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 from serving.anomaly.memory import Memory
 from serving.anomaly.standing import Adaptive, Standing
 from serving.ratelimit import Admission, Limit, LocalStorage, RateLimiter, Reason
@@ -15,13 +18,18 @@ REQUESTS = Limit("requests", 1, 20)
 
 
 class Shared(LocalStorage):
-    """A storage that can be away as Redis can."""
+    """A storage that answers after others had their turn, and can be away as Redis can; it knows some callers."""
 
     down = False
+    known: dict[str, Standing] = {}  # noqa: RUF012  replaced, never changed
 
     async def hit(self, principal: str, demand: Demand) -> Weighed:
+        await asyncio.sleep(0)
         if self.down:
             raise RedisDown("down")
+        if principal in self.known and demand.adaptation:
+            remembered = self.known[principal].moved(-START)
+            demand = replace(demand, adaptation=replace(demand.adaptation, remembered=remembered))
         return await super().hit(principal, demand)
 
 
@@ -56,6 +64,47 @@ async def test_newcomers_at_a_misbehaving_address_share_one_account() -> None:
     bench.now_us += 100 * SECOND
     assert (await bench.hit("another")).allowed
     assert not (await bench.hit("one more")).allowed
+
+
+async def test_newcomers_that_ask_at_the_same_time_get_no_more_than_those_in_a_row() -> None:
+    bench = Bench()
+    bench.lower("addr", 0.001)
+    answers = await asyncio.gather(*(bench.hit(f"new {number}") for number in range(50)))
+    assert sum(answer.allowed for answer in answers) == 1
+
+
+async def test_what_a_refused_newcomer_had_reserved_is_given_back() -> None:
+    bench = Bench()
+    bench.shared.known = {"banned": Standing(pin=0.0)}
+    bench.lower("addr", 0.01)
+    assert (await bench.hit("banned")).reason is Reason.BANNED
+    assert (await bench.hit("new")).allowed
+
+
+async def test_neither_an_established_nor_a_pinned_caller_uses_up_the_newcomers_account() -> None:
+    bench = Bench()
+    bench.shared.known = {"old": Standing(good=5, since_us=START - 3600 * SECOND), "vip": Standing(pin=0.9)}
+    bench.lower("addr", 0.01)
+    answers = [await bench.hit(who) for who in ("old", "vip") * 8]
+    assert all(answer.allowed for answer in answers)
+    assert (await bench.hit("new")).allowed
+
+
+async def test_a_redis_that_is_away_and_denies_leaves_no_debt_to_newcomers() -> None:
+    bench = Bench()
+    bench.lower("addr", 0.01)
+    bench.shared.down = True
+    refused = await bench.limiter.hit("new", [REQUESTS], {}, adaptive=Adaptive(), address="addr", on_redis_down="deny")
+    assert refused.reason is Reason.UNAVAILABLE
+    bench.shared.down = False
+    assert (await bench.hit("newer")).allowed
+
+
+async def test_no_newcomer_waits_longer_than_the_longest_charge() -> None:
+    bench = Bench()
+    bench.lower("addr", 0.001)
+    assert (await bench.hit("new")).allowed
+    assert (await bench.hit("newer")).retry_after_s == Adaptive().longest_debt_us // SECOND == 540
 
 
 async def test_each_replica_lets_its_share_of_newcomers_in() -> None:
