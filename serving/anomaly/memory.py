@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from serving.anomaly.standing import Adaptive, Standing, counting, factor_at
+from serving.anomaly.standing import NO_PIN, Adaptive, Standing, counting, factor_at
 
 
 class Memory:
@@ -32,13 +32,24 @@ class Memory:
         if remembered is None and not _held(standing, now_us, adaptive):
             return
         told = standing.moved(-now_us)
-        if counting(told, remembered, 0) is not told:
+        counts = counting(told, remembered, 0) or told
+        if counts is not told:
+            self._lowered[caller] = counts.moved(self._clock_us()), adaptive  # but an operator's word is the latest
             return
         self._lowered.pop(caller, None)
         if _held(told, 0, adaptive):
             self._lowered[caller] = (told.moved(self._clock_us()), adaptive)
             if len(self._lowered) > self._max_callers:
                 self._lowered.popitem(last=False)
+
+    def unpin(self, caller: str) -> None:
+        """Redis has nothing of a caller: what an operator once said of it was taken back."""
+        known = self._lowered.get(caller)
+        if known is not None and known[0].pin != NO_PIN:
+            standing, adaptive = known
+            self._lowered[caller] = standing.unpinned, adaptive
+            if not _held(standing.unpinned, self._clock_us(), adaptive):
+                del self._lowered[caller]
 
     def recalled(self, caller: str) -> Standing | None:
         """What was last known of a caller whose factor was lowered, its times counted from now."""

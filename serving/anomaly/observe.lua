@@ -233,7 +233,6 @@ local function recall(s, was_known)
     local n = { struct.unpack('<' .. string.rep('d', STANDING), ARGV[3]) }
     if was_known and now + n[2] <= s.seen + LATENESS then return end
     s.factor, s.bad, s.since, s.good, s.seen = n[1], now + n[2], now + n[3], n[4], now + n[6]
-    if not was_known then s.pin = n[5] end
     for at = 1, SIGNALS do s.steps[at] = n[6 + at] end
 end
 

@@ -114,6 +114,11 @@ class Standing:
         factor, bad_us, since_us, good, pin, seen_us, *suspicions = STANDING.unpack_from(packed)
         return cls(factor, int(bad_us), int(since_us), int(good), pin, int(seen_us), tuple(suspicions))
 
+    @property
+    def unpinned(self) -> Self:
+        """The same without an operator's word."""
+        return self if self.pin == NO_PIN else replace(self, pin=NO_PIN)
+
     def moved(self, by_us: int) -> Self:
         """The same on a clock that is `by_us` ahead."""
         return replace(self, bad_us=self.bad_us + by_us, since_us=self.since_us + by_us, seen_us=self.seen_us + by_us)
@@ -174,7 +179,8 @@ def counting(told: Standing | None, remembered: Standing | None, now_us: int) ->
     """Of what a store has of a caller and of what a process remembers, the one that counts.
 
     A memory counts if it knows of an offence later than all that the store has seen: the store was emptied, was away
-    when it happened, or went back to an older copy. An operator's word is taken from the store if it has one.
+    when it happened, or went back to an older copy. An operator's word is the store's, if there is one that answers:
+    a process recalls it only while Redis is away.
     """
     if remembered is None:
         return told
@@ -191,8 +197,8 @@ class Price:
     """What follows for one demand. `lowered`: the factor is below its ceiling, so a refusal comes from it.
 
     A charge at a lowered factor lasts `longest_debt_us` at most. `wait_us` above 0 refuses for so long. `enforced`
-    False: only to be counted (shadow mode); a pin and a ban are an operator's word and always hold. `fresh`: a newcomer,
-    whose address counts; nobody is one of whom an operator has spoken.
+    False: only to be counted (shadow mode); a pin and a ban are an operator's word and always hold. `fresh`: a
+    newcomer, whose address counts; nobody is one of whom an operator has spoken.
     """
 
     factor: float = 1.0

@@ -80,7 +80,7 @@ class RedisStates:
         self, caller: str, observations: Sequence[Observation], knobs: Knobs, remembered: Standing | None = None
     ) -> Observed:
         """As :meth:`States.observe`."""
-        recalled = remembered.pack() if remembered else b""
+        recalled = remembered.unpinned.pack() if remembered else b""  # a pin is told by Redis or by nobody
         words: tuple[Word, ...] = (pack_knobs(knobs), LIFETIME_MS, recalled, *(each.pack() for each in observations))
         reply = await self._connection.run_script(self._observe, (risk_key(caller),), words)
         try:

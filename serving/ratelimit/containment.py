@@ -57,11 +57,16 @@ class Containment:
         if hold.reserved is not None:
             self._local.give_back(hold.account, hold.reserved)
 
-    async def settle(self, principal: str, hold: Hold, demand: Demand, weighed: Weighed) -> bool:
-        """Note what the storage answered. True if shadow mode let through what would have been refused."""
+    async def settle(self, principal: str, hold: Hold, demand: Demand, weighed: Weighed, *, shared: bool) -> bool:
+        """Note what the storage answered, the `shared` one or the process's own.
+
+        True if shadow mode let through what would have been refused.
+        """
         adaptive, price = hold.adaptation.adaptive, weighed.price
         if weighed.standing is not None:
             self._memory.learn(principal, weighed.standing, weighed.now_us, adaptive)
+        elif shared:
+            self._memory.unpin(principal)
         if not (weighed.admitted and price.fresh):
             self.give_back(hold)
         if not weighed.admitted or adaptive.mode != "shadow" or price.enforced or not price.lowered:

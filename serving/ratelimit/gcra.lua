@@ -28,20 +28,19 @@ local standing, own, longest, wait, banned = '', 1, 0, 0, false
 if ARGV[3] ~= '' then
     local floor, ceiling, cool_down, recovery, longest_debt, enforced, at_address, address_wait =
         struct.unpack('<dddddddd', ARGV[3])
-    local cut, bad, since, good, pin, seen = ceiling, 0, 0, 0, nil, -math.huge
+    local cut, bad, since, good, pin, seen = ceiling, 0, 0, 0, -1, -math.huge
     local state = values[1] or ''
     if #state >= STANDING_BYTES then
         standing = state:sub(1, STANDING_BYTES)
         cut, bad, since, good, pin, seen = struct.unpack('<dddddd', state)
     end
     if ARGV[4] ~= '' then
-        local lately, offence, first, decent, word = struct.unpack('<ddddd', ARGV[4])
+        local lately, offence, first, decent = struct.unpack('<dddd', ARGV[4])
         if now + offence > seen + LATENESS then
-            cut, bad, since, good, pin = lately, now + offence, now + first, decent, pin or word
+            cut, bad, since, good = lately, now + offence, now + first, decent -- its pin does not count
         end
     end
     cut = max(cut, floor) + max(now - bad - cool_down, 0) / recovery * (ceiling - floor)
-    pin = pin or -1
     if pin >= 0 then
         banned = pin == 0
         if pin > 0 and pin < 1 then own, longest = pin, longest_debt end

@@ -93,8 +93,10 @@ class RateLimiter:
     async def _settled(
         self, principal: str, hold: Hold | None, demand: Demand, weighed: Weighed, admission: Admission
     ) -> Admission:
-        if self._containment and hold and await self._containment.settle(principal, hold, demand, weighed):
-            return replace(admission, shadowed=True)
+        if self._containment and hold:
+            shared = not admission.degraded
+            shadowed = await self._containment.settle(principal, hold, demand, weighed, shared=shared)
+            return replace(admission, shadowed=shadowed)
         return admission
 
     async def _without_redis(self, principal: str, hold: Hold | None, demand: Demand, choice: OnRedisDown) -> Admission:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from importlib import resources
 
 from serving.anomaly.standing import Adaptation, Standing, price
@@ -25,6 +26,7 @@ class RedisStorage:
 
     async def hit(self, principal: str, demand: Demand) -> Weighed:
         """Admit and charge the demand on all replicas, or charge nothing."""
+        demand = _without_recalled_pin(demand)
         keys = [lease_key(principal), risk_key(principal)]
         keys += [limit_key(principal, charge.limit.name) for charge in demand.charges]
         numbers = [demand.factor, demand.concurrent, demand.lease_us]
@@ -43,6 +45,14 @@ class RedisStorage:
 def read_script() -> str:
     """The text of gcra.lua."""
     return resources.files(__package__).joinpath("gcra.lua").read_text(encoding="utf-8")
+
+
+def _without_recalled_pin(demand: Demand) -> Demand:
+    """An operator's word is kept by Redis until it is taken back, so only Redis can say what it is now."""
+    adaptation = demand.adaptation
+    if adaptation is None or adaptation.remembered is None:
+        return demand
+    return replace(demand, adaptation=replace(adaptation, remembered=adaptation.remembered.unpinned))
 
 
 def _packed(adaptation: Adaptation | None) -> tuple[bytes, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from uuid import uuid4
@@ -11,11 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from serving.anomaly.evidence import Evidence
+from serving.anomaly.memory import Memory
 from serving.anomaly.rule import Knobs, Observation, Standing
 from serving.anomaly.signals import SIGNALS
 from serving.anomaly.standing import Adaptation, Adaptive, counting
 from serving.anomaly.store import LocalStates, RedisStates, read_script
+from serving.anomaly.watcher import Sighting, Watcher
+from serving.ratelimit import Admission, RateLimiter, Reason
 from serving.ratelimit import redis as redis_storage
+from serving.ratelimit.containment import Containment
 from serving.ratelimit.limits import Charge, Demand, Limit, Weighed
 from serving.ratelimit.redis import RedisStorage
 from serving.ratelimit.storage import LocalStorage
@@ -63,14 +69,16 @@ class Pair:
         self.runner.run(self.connection.execute("RPUSH", "test:clock", seconds, rest, timeout_s=5))
 
     def observe(self, caller: str, seen: list[Observation], knobs: Knobs, remembered: Standing | None = None) -> None:
-        ours = self.runner.run(self.local_states.observe(caller, seen, knobs, remembered))
+        counts = remembered and remembered.unpinned
+        ours = self.runner.run(self.local_states.observe(caller, seen, knobs, counts))
         assert self.runner.run(self.states.observe(caller, seen, knobs, remembered)) == ours
 
     def hit(self, caller: str, demand: Demand) -> Weighed:
         """As Redis answers; the reference must answer the same when it is told what Redis has of the caller."""
         state, told = self.local_states._states.get(caller), demand
-        if state and demand.adaptation:
-            counts = counting(state.standing, demand.adaptation.remembered, self.now_us)
+        if demand.adaptation:
+            remembered = demand.adaptation.remembered
+            counts = counting(state and state.standing, remembered and remembered.unpinned, self.now_us)
             told = replace(
                 demand, adaptation=replace(demand.adaptation, remembered=counts and counts.moved(-self.now_us))
             )
@@ -215,6 +223,31 @@ def test_a_pin_outlives_a_day_and_a_reset_leaves_nothing(runner: asyncio.Runner,
         assert (await storage.hit(uuid4().hex, one(known))).price.factor == 0.1
         with pytest.raises(ValueError, match="pinned factor"):
             await states.pin(caller, 1.5)
+
+    runner.run(scenario())
+
+
+def test_a_lifted_ban_does_not_come_back_from_a_replicas_memory(runner: asyncio.Runner, connection: Connection) -> None:
+    async def scenario() -> None:
+        caller, states, now = uuid4().hex, RedisStates(connection), lambda: time.monotonic_ns() // 1000
+        memory, local = Memory(now), LocalStorage(now)
+        limiter = RateLimiter(RedisStorage(connection), local, containment=Containment(memory, local))
+        watcher = Watcher(states, LocalStates(now), memory, address_knobs=Knobs())
+
+        async def hit() -> Admission:
+            return await limiter.hit(caller, [REQUESTS], {}, adaptive=Adaptive())
+
+        await states.pin(caller, 0)
+        assert (await hit()).reason is Reason.BANNED
+        assert memory.recalled(caller)
+        await states.pin(caller, None)
+        await connection.execute("DEL", risk_key(caller))  # as after a day in which nobody saw the caller
+        assert (await hit()).allowed
+        assert memory.recalled(caller) is None
+        memory.learn(caller, Standing(pin=0.0, seen_us=now()), now(), Adaptive())
+        watcher.saw(Sighting(caller, "elsewhere", Knobs(), Evidence(0.0, 0.0, near_threshold=False), 10))
+        await watcher.drain()
+        assert (await hit()).allowed
 
     runner.run(scenario())
 

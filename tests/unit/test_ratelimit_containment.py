@@ -144,8 +144,15 @@ async def test_shadow_mode_counts_newcomers_at_a_misbehaving_address_too() -> No
 
 async def test_a_ban_is_an_operators_word_in_shadow_mode_too() -> None:
     bench = Bench()
-    bench.lower("key", 1.0, pin=0.0)
+    bench.shared.known = {"key": Standing(pin=0.0)}
     assert (await bench.hit("key", "shadow")).reason is Reason.BANNED
+
+
+async def test_without_redis_who_was_banned_stays_banned() -> None:
+    bench = Bench()
+    bench.lower("key", 1.0, pin=0.0)
+    bench.shared.down = True
+    assert (await bench.hit("key")).reason is Reason.BANNED
 
 
 async def test_a_refusal_by_a_limit_that_no_factor_touches_is_no_accusation() -> None:
