@@ -18,6 +18,7 @@ from training.plots import GREY, STYLE
 
 _BLUE, _RED, _PALE = "#2563a8", "#c2413b", "#d3d6db"
 _COLUMNS: Final = 3
+_LINES: Final = 2
 _ONSET: Final = WARM_UP / MINUTE
 _FIRST, _LAST = -5, 75  # minutes from onset
 
@@ -56,7 +57,7 @@ def _panel(axes: Axes, result: AttackResult) -> None:
     axes.tick_params(labelsize=7)
     axes.grid(visible=False)
     beside = axes.twinx()
-    for series in result.factors.values():
+    for series in list(result.factors.values())[:_LINES]:
         points = corners(series)
         beside.plot([at - _ONSET for at, _ in points], [factor for _, factor in points], lw=0.9, color=_BLUE, alpha=0.7)
     beside.set_ylim(0, 1.05)
