@@ -26,6 +26,7 @@ Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 TEXT_PARTS: Final = ("text", "input_text", "output_text")
 # Fields of a message that reach a model or a reader and hold no text that is judged.
 UNREAD_FIELDS: Final = ("tool_calls", "function_call", "audio", "refusal")
+FOREIGN_ROLES: Final = ("assistant", "tool", "function")
 # Nobody has talked for so long; reading more would keep the event loop from everybody else.
 MOST_MESSAGES: Final = 4_096
 
@@ -108,6 +109,11 @@ class ClassifyRequest(BaseModel):
         if self.messages is not None and self.messages[-1].role == "assistant":
             return Direction.OUTPUT
         return Direction.INPUT
+
+    def own_words(self) -> bool:
+        """Whether the texts are the caller's, not a model's answer or what a tool brought in from a third party."""
+        role = self.messages[-1].role if self.messages is not None else "user"
+        return self.judged_direction() is Direction.INPUT and role not in FOREIGN_ROLES
 
 
 UNKNOWN_KEYS: Final = {"field": "(body)", "rule": "extra_forbidden", "detail": "Extra inputs are not permitted"}
