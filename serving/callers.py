@@ -18,9 +18,9 @@ from serving.policy import Policy, Tier
 from serving.principal import address_id, shared_address_secret
 from serving.ratelimit.limits import Charge, Demand, Row, weigh
 from serving.redis_connection import Connection
-from serving.redis_keys import lease_key, limit_key
+from serving.redis_keys import lease_key, limit_key, newcomers_at
 
-_ADDRESS: Final = re.compile(r"addr_[0-9a-f]{24}")
+_ADDRESS: Final = re.compile(r"addr_[0-9a-f]{24}(?::newcomers)?")
 _KEY: Final = re.compile(r"(?P<key>key_[0-9a-f]{16})(?::[A-Za-z0-9._@:+/=-]{1,128})?")
 
 
@@ -66,7 +66,7 @@ class Callers:
             secret = self._address_secret or await shared_address_secret(self._redis)
             return address_id(text, secret), self._policy.tier("anonymous")
         if not (_KEY.fullmatch(text) or _ADDRESS.fullmatch(text)):
-            raise NoSuchCallerError("a caller is key_…, key_…:name, addr_… or an IP address")
+            raise NoSuchCallerError("a caller is key_…, key_…:name, addr_…, addr_…:newcomers or an IP address")
         tier = self._tier(text, await self._keys.read())
         if tier is None:
             raise NoSuchCallerError(f"there is no key {text.partition(':')[0]}")
@@ -112,8 +112,13 @@ class Callers:
         await self._states.pin(principal, factor)
 
     async def reset(self, principal: str, tier: Tier) -> None:
-        """Forget a caller's behaviour and its debts on limits that a factor lowers; what it has spent stays spent."""
+        """Forget a caller's behaviour and its debts on limits that a factor lowers; what it has spent stays spent.
+
+        Of an address the newcomers there are forgiven too.
+        """
         await self._states.reset(principal)
+        if _ADDRESS.fullmatch(principal) and principal != newcomers_at(principal.partition(":")[0]):
+            await self._states.reset(newcomers_at(principal))
         owed = [limit_key(principal, limit.name) for limit in admission.limits(tier) if limit.adaptive]
         await self._redis.execute("DEL", *owed, limit_key(principal, admission.REFUSED_KEYS))
 

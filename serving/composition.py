@@ -59,16 +59,17 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             on_load=lambda result: metrics.model_loads.labels(result).inc(),
         )
         memory = Memory(_monotonic_us)
+        watcher = _watcher(stack, metrics, connection, policy, memory)
         gateway = Gateway(
             settings=settings,
             metrics=metrics,
             policy=policy,
             connection=connection,
             identity=await _identity(stack, settings, metrics, connection),
-            limiter=_limiter(settings, metrics, connection, memory),
+            limiter=_limiter(settings, metrics, connection, memory, watcher),
             slot=slot,
             scheduler=scheduler,
-            watcher=_watcher(stack, metrics, connection, policy, memory),
+            watcher=watcher,
             event_log=await stack.enter_async_context(_event_log(settings, metrics, connection)),
             new_id=new_id,
         )
@@ -130,12 +131,14 @@ def _monotonic_us() -> int:
     return time.monotonic_ns() // 1000
 
 
-def _limiter(settings: Settings, metrics: Metrics, connection: Connection, memory: Memory) -> RateLimiter:
+def _limiter(
+    settings: Settings, metrics: Metrics, connection: Connection, memory: Memory, watcher: Watcher
+) -> RateLimiter:
     local = LocalStorage(_monotonic_us)
     return RateLimiter(
         RedisStorage(connection),
         local,
-        containment=Containment(memory, local, replicas=settings.replicas),
+        containment=Containment(memory, local, replicas=settings.replicas, recheck=watcher.recheck),
         replicas=settings.replicas,
         on_degraded=lambda choice: metrics.degraded.labels(f"limits-{choice}").inc(),
     )

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from data.schema import Decision, Direction, Event, Prediction
 from models.classifier import Prepared
 from serving import admission
-from serving.anomaly.evidence import weigh_scores
+from serving.anomaly.evidence import NO_EVIDENCE, weigh_scores
 from serving.anomaly.fingerprint import fingerprint, hashed
 from serving.anomaly.watcher import RefusedKey, Sighting, Watcher
 from serving.body import wait_for_disconnect
@@ -24,7 +24,7 @@ from serving.metrics import Metrics
 from serving.model_slot import Live, ModelSlot
 from serving.policy import Policy, Tier
 from serving.principal import Caller, Identity, presented_secret
-from serving.ratelimit.answers import Admission, Reason
+from serving.ratelimit.answers import Admission
 from serving.ratelimit.limiter import RateLimiter
 from serving.redis_connection import Connection
 from serving.scheduler import Judged, Scheduler
@@ -167,10 +167,9 @@ class Gateway:
             tier = policy.tier("anonymous")
             address = await self.identity.address(request.headers, peer)
             granted = await self.limiter.hit(
-                address, admission.refused_keys(tier), {}, adaptive=tier.adaptive, on_redis_down=tier.on_redis_down
+                address, admission.refused_keys(tier), {}, adaptive=tier.adaptive, on_redis_down="local"
             )
-            if granted.reason in (Reason.QUOTA, Reason.ABNORMAL):
-                admission.require(granted, tier, self.metrics)
+            admission.require(granted, tier, self.metrics)
             self.watcher.saw(RefusedKey(address, hashed(presented_secret(request.headers) or "")))
             raise
 
@@ -253,16 +252,17 @@ class Gateway:
         """Let the limits learn from one text, once its answer is out."""
         if asking.tier.adaptive.mode == "off":
             return
-        caller = asking.caller
+        caller, own = asking.caller, asking.asked.own_words()
         sighting = Sighting(
             principal=caller.principal,
             address=caller.address,
             knobs=admission.knobs(asking.tier),
-            evidence=weigh_scores(prediction.scores, live.policy.thresholds),
+            evidence=weigh_scores(prediction.scores, live.policy.thresholds) if own else NO_EVIDENCE,
             tokens=admission.tokens_of(text),
-            similarity=prediction.cluster.similarity if prediction.cluster else 0.0,
-            pattern=fingerprint(prediction.embedding),
+            similarity=prediction.cluster.similarity if own and prediction.cluster else 0.0,
+            pattern=fingerprint(prediction.embedding) if own else 0,
             roams=caller.tier == "internal",  # a gateway names its clients' addresses, and there are many
+            own=own,
         )
         self.watcher.saw(sighting)
 

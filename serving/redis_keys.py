@@ -27,6 +27,11 @@ def risk_key(caller: str) -> str:
     return f"weir:risk:{_tag(caller)}"
 
 
+def newcomers_at(address: str) -> str:
+    """The caller that stands for all newcomers with keys at an address; the address itself is who sends no key."""
+    return f"{address}:newcomers"
+
+
 @functools.lru_cache(maxsize=1024)
 def _tag(principal: str) -> str:
     # A brace inside a name would end the hash tag early, and an empty tag is none: both would scatter the keys.

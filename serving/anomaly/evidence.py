@@ -32,6 +32,9 @@ class Evidence:
     near_threshold: bool
 
 
+NO_EVIDENCE: Final = Evidence(0.0, 0.0, near_threshold=False)
+
+
 def weigh_scores(scores: Mapping[Category, float], thresholds: Thresholds) -> Evidence:
     """The evidence of one text's scores. `thresholds` are the operating points of the model that gave them.
 

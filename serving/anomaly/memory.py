@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
 
-from serving.anomaly.standing import NO_PIN, Adaptive, Standing, counting, factor_at
+from serving.anomaly.standing import NO_PIN, SECOND_US, Adaptive, Standing, counting, factor_at
+
+FRESH_US: Final = 2 * SECOND_US  # for so long a factor holds that was not read in the admission's own call
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was told of one caller and when, on this process's clock; and when all its room will be back."""
+
+    standing: Standing
+    adaptive: Adaptive
+    told_us: int
+
+    @property
+    def until_us(self) -> float:
+        standing, adaptive = self.standing, self.adaptive
+        if standing.pin != NO_PIN:
+            return math.inf
+        missing = (adaptive.ceiling - standing.factor) / max(adaptive.ceiling - adaptive.floor, 1e-9)
+        return standing.bad_us + (adaptive.cool_down_s + adaptive.recovery_s * min(missing, 1)) * SECOND_US
 
 
 class Memory:
@@ -18,52 +40,59 @@ class Memory:
     def __init__(self, clock_us: Callable[[], int], *, max_callers: int = 10_000) -> None:
         self._clock_us = clock_us
         self._max_callers = max_callers
-        self._lowered: OrderedDict[str, tuple[Standing, Adaptive]] = OrderedDict()
+        self._lowered: OrderedDict[str, _Known] = OrderedDict()
 
     @property
     def lowered(self) -> int:
         """How many callers are lowered or banned now."""
         now_us = self._clock_us()
-        return sum(_held(standing, now_us, adaptive) for standing, adaptive in self._lowered.values())
+        return sum(now_us < known.until_us for known in self._lowered.values())
 
     def learn(self, caller: str, standing: Standing, now_us: int, adaptive: Adaptive) -> None:
         """Note a caller's standing as somebody with the time `now_us` told it, unless more is known already."""
         remembered = self.recalled(caller)
         if remembered is None and not _held(standing, now_us, adaptive):
             return
-        told = standing.moved(-now_us)
+        here_us, told = self._clock_us(), standing.moved(-now_us)
         counts = counting(told, remembered, 0) or told
-        if counts is not told:
-            self._lowered[caller] = counts.moved(self._clock_us()), adaptive  # but an operator's word is the latest
+        if counts is not told:  # but an operator's word is the latest
+            self._lowered[caller] = _Known(counts.moved(here_us), adaptive, here_us)
             return
         self._lowered.pop(caller, None)
         if _held(told, 0, adaptive):
-            self._lowered[caller] = (told.moved(self._clock_us()), adaptive)
+            self._lowered[caller] = _Known(told.moved(here_us), adaptive, here_us)
             if len(self._lowered) > self._max_callers:
                 self._lowered.popitem(last=False)
 
     def unpin(self, caller: str) -> None:
         """Redis has nothing of a caller: what an operator once said of it was taken back."""
         known = self._lowered.get(caller)
-        if known is not None and known[0].pin != NO_PIN:
-            standing, adaptive = known
-            self._lowered[caller] = standing.unpinned, adaptive
-            if not _held(standing.unpinned, self._clock_us(), adaptive):
+        if known is not None and known.standing.pin != NO_PIN:
+            unpinned = replace(known, standing=known.standing.unpinned)
+            self._lowered[caller] = unpinned
+            if not _held(unpinned.standing, self._clock_us(), unpinned.adaptive):
                 del self._lowered[caller]
 
     def recalled(self, caller: str) -> Standing | None:
         """What was last known of a caller whose factor was lowered, its times counted from now."""
         known = self._lowered.get(caller)
-        return known[0].moved(-self._clock_us()) if known else None
+        return known.standing.moved(-self._clock_us()) if known else None
+
+    def stale(self, caller: str) -> bool:
+        """Whether a lowered caller's standing should be read again; says so once in a while only."""
+        known, now_us = self._lowered.get(caller), self._clock_us()
+        if known is None or now_us - known.told_us < FRESH_US:
+            return False
+        self._lowered[caller] = replace(known, told_us=now_us)
+        return True
 
     def factor(self, caller: str) -> float:
         """The factor of a caller now; 1 for one of whom nothing bad is known."""
         known = self._lowered.get(caller)
         if known is None:
             return 1.0
-        standing, adaptive = known
-        factor = factor_at(standing, self._clock_us(), adaptive)
-        return factor if factor < adaptive.ceiling else 1.0
+        factor = factor_at(known.standing, self._clock_us(), known.adaptive)
+        return factor if factor < known.adaptive.ceiling else 1.0
 
 
 def _held(standing: Standing, now_us: int, adaptive: Adaptive) -> bool:

@@ -5,24 +5,28 @@
 -- ARGV[2]   lifetime of the state in milliseconds
 -- ARGV[3]   the standing that the asker remembers, its times counted from now; empty for none
 -- ARGV[4..] observations, packed as Observation.pack does it, oldest first
--- returns   the standing (the state's first part), the server's time in microseconds, cuts made
+-- returns   the standing (the state's first part), the server's time in microseconds, cuts made, whether it was
+--           a newcomer with all its room before
 --
 -- Every number is a double on both sides and is rounded to a millionth where rule.py rounds it.
 
 local STANDING, SIGNALS, MOST, PROOF = 17, 11, 12, 9
 local MEMORY, RATE_HALF, FLOW_HALF, GENERATION = 6 * 3600e6, 60e6, 120e6, 600e6
 local LEARNING, RECENT, ALIKE_BITS, REGISTERS = 0.02, 4, 6, 128
-local BYTES, LATENESS = (STANDING + 12) * 8 + 8 + 8 * RECENT + 2 * REGISTERS, 1e5
-local RATE, COST, CROWD, UNKNOWN = 5, 6, 7, 10 -- places among the signals
+local BYTES, LATENESS = (STANDING + 12) * 8 + 8 + 16 * RECENT + 2 * REGISTERS, 1e5
+local BRIEF_MS, NEXT_TO_NONE = 3600e3, 2
+local INJECTION, HARM, SIMILARITY, DUPLICATE, RATE, COST, CROWD, SPREAD, SEQUENCE, UNKNOWN, PROBING =
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 -- places among the signals
 local WEIGHT = { 0.95, 0.95, 0.5, 0.95, 0.3, 0.95, 0.2, 0.95, 0.95, 0.95, 0.95 }
 local ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
 local NUMBERS = '<' .. string.rep('d', STANDING + 12)
 local NOTHING, EMPTY = string.rep('\0', 8), string.rep('\0', REGISTERS)
 local LN2 = math.log(2)
+local OF_A_KEY, OF_NEWCOMERS = 0, 1 -- levels, as store.pack_knobs numbers them
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
-local floor, ceiling, cut_by, cut_interval, cool_down, recovery, cut_at, release_at, per_minute, tokens_per_minute, largest, at_address =
+local floor, ceiling, cut_by, cut_interval, cool_down, recovery, cut_at, release_at, per_minute, tokens_per_minute, largest, level =
     struct.unpack('<dddddddddddd', ARGV[1])
 
 local function rounded(value) return math.floor(value * 1e6 + 0.5) / 1e6 end
@@ -73,8 +77,8 @@ local function fresh_state()
     for at = 1, SIGNALS do state.steps[at] = 0 end
     state.cut, state.rate, state.rate_norm, state.flow, state.flow_norm, state.size_norm = 0, 0, 0, 0, 0, 0
     state.count, state.count_norm, state.turned, state.run, state.rotation, state.alike = 0, 0, now, 0, 0, 0
-    state.last, state.newer, state.older, state.recent = NOTHING, EMPTY, EMPTY, {}
-    for at = 1, RECENT do state.recent[at] = NOTHING end
+    state.last, state.newer, state.older, state.recent, state.tried = NOTHING, EMPTY, EMPTY, {}, {}
+    for at = 1, RECENT do state.recent[at], state.tried[at] = NOTHING, NOTHING end
     return state
 end
 
@@ -85,9 +89,13 @@ local function unpacked(packed)
     for at = 1, SIGNALS do state.steps[at] = n[6 + at] end
     state.cut, state.rate, state.rate_norm, state.flow, state.flow_norm, state.size_norm = unpack(n, 18, 23)
     state.count, state.count_norm, state.turned, state.run, state.rotation, state.alike = unpack(n, 24, 29)
-    state.last, state.recent = packed:sub(rest, rest + 7), {}
-    for at = 1, RECENT do state.recent[at] = packed:sub(rest + 8 * at, rest + 8 * at + 7) end
-    rest = rest + 8 + 8 * RECENT
+    state.last, state.recent, state.tried = packed:sub(rest, rest + 7), {}, {}
+    for at = 1, RECENT do
+        local tried_at = rest + 8 * RECENT
+        state.recent[at] = packed:sub(rest + 8 * at, rest + 8 * at + 7)
+        state.tried[at] = packed:sub(tried_at + 8 * at, tried_at + 8 * at + 7)
+    end
+    rest = rest + 8 + 16 * RECENT
     state.newer = packed:sub(rest, rest + REGISTERS - 1)
     state.older = packed:sub(rest + REGISTERS, rest + 2 * REGISTERS - 1)
     return state
@@ -100,7 +108,7 @@ end
 local function packed(s)
     local numbers = struct.pack('<dddddddddddd', s.cut, s.rate, s.rate_norm, s.flow, s.flow_norm, s.size_norm,
         s.count, s.count_norm, s.turned, s.run, s.rotation, s.alike)
-    return standing(s) .. numbers .. s.last .. table.concat(s.recent) .. s.newer .. s.older
+    return standing(s) .. numbers .. s.last .. table.concat(s.recent) .. table.concat(s.tried) .. s.newer .. s.older
 end
 
 local function unpinned_factor(s)
@@ -132,8 +140,21 @@ local function count_others(s, o)
     return new
 end
 
+local function was_tried(s, credential)
+    for at = 1, RECENT do
+        if s.tried[at] == credential then return true end
+    end
+    return false
+end
+
 local function follow(s, o, new_key)
-    if o.unknown then return end
+    if o.unknown then
+        if not was_tried(s, o.other) then
+            table.insert(s.tried, 1, o.other)
+            s.tried[RECENT + 1] = nil
+        end
+        return
+    end
     if o.other == s.last then
         s.run = s.run + 1
     elseif o.other ~= NOTHING then
@@ -165,26 +186,29 @@ local function cost_step(s, o)
     return 2.2 * large * math.max(flood, math.min(s.steps[COST] / PROOF, 1)) - 1
 end
 
-local function steps_of(s, o, new_other, fresh)
+-- For a caller with a history a hot pattern adds up to half of what its own texts have gathered: see rule._added.
+local function added(s, injection, harm, hot)
+    local own = math.max(
+        math.min(math.max(s.steps[INJECTION] + injection, 0), MOST), math.min(math.max(s.steps[HARM] + harm, 0), MOST))
+    return math.min(5 * hot - 1, math.max(own / 2 - s.steps[DUPLICATE], -1))
+end
+
+local function steps_of(s, o, another, newcomer)
+    local steps = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
     if o.unknown then
-        local steps = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-        steps[UNKNOWN] = new_other and 1.5 or 0
+        steps[UNKNOWN] = another and 1.5 or 0
         return steps
     end
     local crowd = 2 * doublings(s.count, 4 * math.max(s.count_norm, 1), 3) - 1
-    return {
-        2.1 * o.injection - 1,
-        1.8 * o.harm - 0.8,
-        2 * o.similarity - 1,
-        (fresh and 7 or 5) * o.hot - 1,
-        rate_step(s, o),
-        cost_step(s, o),
-        at_address == 1 and crowd or 0,
-        at_address == 1 and 0 or crowd,
-        3 * between(s.rotation * s.alike, 0.35, 0.75) - 1,
-        -1,
-        o.near and 0.8 or -0.4,
-    }
+    steps[RATE], steps[COST] = rate_step(s, o), cost_step(s, o)
+    steps[level == OF_A_KEY and SPREAD or CROWD] = crowd
+    if not o.own then return steps end
+    local injection, harm = 2.1 * o.injection - 1, 1.8 * o.harm - 0.8
+    steps[INJECTION], steps[HARM], steps[SIMILARITY] = injection, harm, 2 * o.similarity - 1
+    steps[DUPLICATE] = newcomer and 7 * o.hot - 1 or added(s, injection, harm, o.hot)
+    steps[SEQUENCE] = 3 * between(s.rotation * s.alike, 0.35, 0.75) - 1
+    steps[UNKNOWN], steps[PROBING] = -1, o.near and 0.8 or -0.4
+    return steps
 end
 
 local function learn(s, o, calm)
@@ -196,7 +220,7 @@ local function learn(s, o, calm)
     s.size_norm = rounded(s.size_norm + LEARNING * (math.log(o.tokens) - s.size_norm))
 end
 
-local function judge(s, o, rose)
+local function judge(s, o, rose, fresh)
     local innocent = 1
     for at = 1, SIGNALS do innocent = innocent * (1 - WEIGHT[at] * math.min(s.steps[at] / PROOF, 1)) end
     local score, factor, cut = 1 - innocent, unpinned_factor(s), 0
@@ -206,26 +230,33 @@ local function judge(s, o, rose)
         s.cut, cut = now, 1
     end
     if rose and score >= release_at then s.factor, s.bad = factor, now end
-    if o.ordinary then
-        s.good = math.min(s.good + 1, 1000000)
-    elseif not o.unknown then
-        s.good = math.floor(s.good / 2)
+    if cut == 1 then
+        s.good = 0
+    elseif o.own and not o.unknown then
+        if o.ordinary then
+            s.good = math.min(s.good + 1, 1000000)
+        elseif fresh then
+            s.good = math.floor(s.good / 2)
+        end
     end
     learn(s, o, score < release_at)
     return cut
 end
 
+local function is_fresh(s) return s.good < 5 or now - s.since < 600e6 end
+
 local function observe(s, o)
-    local fresh = s.good < 5 or now - s.since < 600e6
+    local fresh = is_fresh(s)
     decay(s)
     local new_other = count_others(s, o)
-    if at_address == 1 then follow(s, o, new_other) end
+    local another = new_other and not was_tried(s, o.other)
+    if level ~= OF_A_KEY then follow(s, o, new_other) end
     local rose = false
-    for at, step in ipairs(steps_of(s, o, new_other, fresh)) do
+    for at, step in ipairs(steps_of(s, o, another, fresh or level == OF_NEWCOMERS)) do
         s.steps[at] = rounded(math.min(math.max(s.steps[at] + step, 0), MOST))
         if step > 0 and at ~= RATE and at ~= CROWD then rose = true end
     end
-    return judge(s, o, rose)
+    return judge(s, o, rose, fresh)
 end
 
 -- The rule of standing.counting: a memory counts if it knows of an offence later than all that was seen here.
@@ -240,17 +271,22 @@ local packed_state = redis.call('GET', KEYS[1])
 local known = packed_state and #packed_state == BYTES -- one of another version's shape is as good as lost
 local state = known and unpacked(packed_state) or fresh_state()
 if ARGV[3] ~= '' then recall(state, known) end
+local newcomer = is_fresh(state) and unpinned_factor(state) >= ceiling
 local cuts = 0
 for at = 4, #ARGV do
-    local n = { struct.unpack('<dddddddd', ARGV[at]) }
+    local n = { struct.unpack('<ddddddddd', ARGV[at]) }
     cuts = cuts + observe(state, {
         injection = n[1], harm = n[2], similarity = n[3], near = n[4] == 1, tokens = n[5], hot = n[6],
-        unknown = n[7] == 1, ordinary = n[8] == 1, other = ARGV[at]:sub(65, 72), pattern = ARGV[at]:sub(73, 80),
+        unknown = n[7] == 1, ordinary = n[8] == 1, own = n[9] == 1, other = ARGV[at]:sub(73, 80), pattern = ARGV[at]:sub(81, 88),
     })
 end
+local lifetime_ms = ARGV[2]
+if state.good < 5 and math.max(unpack(state.steps)) < NEXT_TO_NONE and unpinned_factor(state) >= ceiling then
+    lifetime_ms = BRIEF_MS -- strangers are many, and little is known of each
+end
 if state.pin < 0 then
-    redis.call('SET', KEYS[1], packed(state), 'PX', ARGV[2])
+    redis.call('SET', KEYS[1], packed(state), 'PX', string.format('%.0f', lifetime_ms))
 else -- an operator's word stays until the operator takes it back
     redis.call('SET', KEYS[1], packed(state))
 end
-return { standing(state), now, cuts }
+return { standing(state), now, cuts, newcomer and 1 or 0 }

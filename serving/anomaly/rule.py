@@ -45,14 +45,15 @@ def observe(state: State | None, observation: Observation, now_us: int, knobs: K
         state = State(Standing(since_us=now_us, seen_us=now_us), turned_us=now_us)
     fresh = is_fresh(state.standing, now_us)
     before, new_other = _count_others(_decayed(state, now_us), observation, now_us)
-    followed = _follow(before, observation, new_other) if knobs.level is Level.ADDRESS else before
-    steps = _steps(followed, observation, new_other, fresh, knobs)
+    followed = before if knobs.level is Level.PRINCIPAL else _follow(before, observation, new_other)
+    another = new_other and observation.other not in before.tried
+    steps = _steps(followed, observation, another, fresh or knobs.level is Level.ADDRESS, knobs)
     suspicions = tuple(
         _rounded(min(max(gathered + step, 0.0), MOST))
         for gathered, step in zip(followed.standing.suspicions, steps, strict=True)
     )
     after = replace(followed, standing=replace(followed.standing, suspicions=suspicions))
-    return _judged(after, observation, now_us, knobs, rose=_rose(steps))
+    return _judged(after, observation, now_us, knobs, rose=_rose(steps), fresh=fresh)
 
 
 def _decayed(state: State, now_us: int) -> State:
@@ -93,14 +94,15 @@ def _count_others(state: State, observation: Observation, now_us: int) -> tuple[
 
 
 def _follow(state: State, observation: Observation, new_key: bool) -> State:
-    """Note which key an address uses and what its texts look like.
+    """Note which key an address uses, what its texts look like, and what was tried there that opens nothing.
 
     `rotation` is the share of changes that led from a key used several times in a row to one never seen: of a crowd
     behind one address hardly any do, as its members come and go and return. `alike` is the share of texts that look
     like a recent one.
     """
     if observation.unknown_key:
-        return state
+        known = observation.other in state.tried
+        return state if known else replace(state, tried=(observation.other, *state.tried[:-1]))
     if observation.other == state.last:
         state = replace(state, run=state.run + 1)
     elif observation.other:
@@ -114,26 +116,39 @@ def _follow(state: State, observation: Observation, new_key: bool) -> State:
     return replace(state, recent=recent, alike=_rounded(state.alike + 0.2 * (known - state.alike)))
 
 
-def _steps(state: State, seen: Observation, new_other: bool, fresh: bool, knobs: Knobs) -> tuple[float, ...]:
+def _steps(state: State, seen: Observation, another: bool, newcomer: bool, knobs: Knobs) -> tuple[float, ...]:
     """By how much the observation moves each signal, in the order of SIGNALS."""
     if seen.unknown_key:
-        tried = 1.5 if new_other else 0.0
+        tried = 1.5 if another else 0.0
         return tuple(tried if signal is Signal.UNKNOWN_KEYS else 0.0 for signal in SIGNALS)
     crowd = 2 * _doublings(state.count, 4 * max(state.count_norm, 1.0), 3) - 1
-    at_address = knobs.level is Level.ADDRESS
+    crowds = (0.0, crowd) if knobs.level is Level.PRINCIPAL else (crowd, 0.0)
+    uses = (_rate_step(state, seen, knobs), _cost_step(state, seen, knobs), *crowds)
+    if not seen.own:
+        return (0.0, 0.0, 0.0, 0.0, *uses, 0.0, 0.0, 0.0)
+    injection, harm = 2.1 * seen.injection - 1, 1.8 * seen.harm - 0.8
     return (
-        2.1 * seen.injection - 1,
-        1.8 * seen.harm - 0.8,
+        injection,
+        harm,
         2 * seen.similarity - 1,
-        (7 if fresh else 5) * seen.hot - 1,
-        _rate_step(state, seen, knobs),
-        _cost_step(state, seen, knobs),
-        crowd if at_address else 0.0,
-        0.0 if at_address else crowd,
+        7 * seen.hot - 1 if newcomer else _added(state, injection, harm, seen.hot),
+        *uses,
         3 * _between(state.rotation * state.alike, 0.35, 0.75) - 1,
         -1.0,
         0.8 if seen.near_threshold else -0.4,
     )
+
+
+def _added(state: State, injection: float, harm: float, hot: float) -> float:
+    """The step of `near_duplicate` for a caller with a history: up to half of what its own texts have gathered.
+
+    Who quotes a running campaign among other texts, or uses a popular template that looks like an attack, is not
+    condemned by what others send.
+    """
+    gathered = state.standing.suspicions
+    own = max(min(max(gathered[0] + injection, 0.0), MOST), min(max(gathered[1] + harm, 0.0), MOST))
+    room = own / 2 - gathered[SIGNALS.index(Signal.NEAR_DUPLICATE)]
+    return min(5 * hot - 1, max(room, -1.0))
 
 
 def _rate_step(state: State, seen: Observation, knobs: Knobs) -> float:
@@ -160,7 +175,9 @@ def _rose(steps: tuple[float, ...]) -> bool:
     return any(step > 0 for signal, step in zip(SIGNALS, steps, strict=True) if signal not in bystanders)
 
 
-def _judged(state: State, seen: Observation, now_us: int, knobs: Knobs, *, rose: bool) -> tuple[State, Verdict]:
+def _judged(
+    state: State, seen: Observation, now_us: int, knobs: Knobs, *, rose: bool, fresh: bool
+) -> tuple[State, Verdict]:
     """Cut, hold or leave the factor; learn what is usual while all is calm."""
     adaptive, standing = knobs.adaptive, state.standing
     signals = signals_of(standing.suspicions)
@@ -173,11 +190,18 @@ def _judged(state: State, seen: Observation, now_us: int, knobs: Knobs, *, rose:
         state = replace(state, cut_us=now_us)
     if rose and total >= adaptive.release_at:
         standing = replace(standing, factor=factor, bad_us=now_us)
-    good = min(standing.good + 1, 1_000_000) if seen.ordinary else standing.good // 2
-    standing = replace(standing, good=standing.good if seen.unknown_key else good)
+    standing = replace(standing, good=0 if cut else _good(standing.good, seen, fresh=fresh))
     state = replace(_learnt(state, seen, calm=total < adaptive.release_at), standing=standing)
-    fresh = is_fresh(standing, now_us)
-    return state, Verdict(total, factor_at(standing, now_us, adaptive), signals, fresh, cut)
+    return state, Verdict(total, factor_at(standing, now_us, adaptive), signals, is_fresh(standing, now_us), cut)
+
+
+def _good(good: int, seen: Observation, *, fresh: bool) -> int:
+    """How many requests gave no cause. A history once earned is only lost by a cut."""
+    if seen.unknown_key or not seen.own:
+        return good
+    if seen.ordinary:
+        return min(good + 1, 1_000_000)
+    return good // 2 if fresh else good
 
 
 def _learnt(state: State, seen: Observation, *, calm: bool) -> State:

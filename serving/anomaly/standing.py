@@ -25,7 +25,10 @@ class Level(StrEnum):
     """What a state is about."""
 
     PRINCIPAL = "principal"
+    ANONYMOUS = "anonymous"
+    """Whoever sends no key from an address; a caller as any other, of whom no addresses are counted."""
     ADDRESS = "address"
+    """The newcomers with keys at an address, and the keys tried there that do not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,9 @@ class Standing:
     """The part of a caller's state that admission reads.
 
     `factor` is what the last offence left and `bad_us` when that was; `since_us` is the first observation, `good` how
-    many judged requests gave no cause (an offence halves it). `pin` is an operator's word: a fixed factor, 0 for a
-    ban, :data:`NO_PIN` for none. `suspicions` are the gathered steps by signal, as they were at `seen_us`.
+    many judged requests gave no cause (an offence halves it until it is enough; then only a cut takes it away). `pin`
+    is an operator's word: a fixed factor, 0 for a ban, :data:`NO_PIN` for none. `suspicions` are the gathered steps by
+    signal, as they were at `seen_us`.
     """
 
     factor: float = 1.0

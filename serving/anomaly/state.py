@@ -10,8 +10,8 @@ from serving.anomaly import sketch
 from serving.anomaly.standing import STANDING, Standing
 
 RECENT: Final = 4
-_OBSERVATION: Final = struct.Struct("<8d8s8s")
-_REST: Final = struct.Struct(f"<12d8s{8 * RECENT}s{sketch.REGISTERS}s{sketch.REGISTERS}s")
+_OBSERVATION: Final = struct.Struct("<9d8s8s")
+_REST: Final = struct.Struct(f"<12d8s{8 * RECENT}s{8 * RECENT}s{sketch.REGISTERS}s{sketch.REGISTERS}s")
 BYTES: Final = STANDING.size + _REST.size
 
 
@@ -23,6 +23,7 @@ class Observation:
     of the text's pattern (:mod:`serving.anomaly.patterns`). `tokens` is what the text cost this caller, 0 if another
     account paid. `other` is 64 hashed bits of the address (for a principal) or of the key (for an address), 0 for
     none; `pattern` the text's fingerprint, 0 for none. Of an `unknown_key` only `other` counts: the credential tried.
+    What is not the caller's `own`, such as a tool's answer or a model's, counts by its size and its coming only.
     """
 
     injection: float = 0.0
@@ -34,6 +35,7 @@ class Observation:
     hot: float = 0.0
     pattern: int = 0
     unknown_key: bool = False
+    own: bool = True
 
     @property
     def ordinary(self) -> bool:
@@ -51,6 +53,7 @@ class Observation:
             self.hot,
             self.unknown_key,
             self.ordinary,
+            self.own,
             self.other.to_bytes(8, "big"),
             self.pattern.to_bytes(8, "big"),
         )
@@ -58,11 +61,12 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that is remembered of one principal or address, 528 bytes.
+    """All that is remembered of one principal or address, 560 bytes.
 
     `rate` and `flow` are decayed counts of requests and tokens; `*_norm` is what is usual for this caller. `count` is
     how many others were seen lately, in the two generations `newer` and `older`. `last`, `run` and `rotation` follow
-    keys that are used one after another, `recent` and `alike` texts of one structure.
+    keys that are used one after another, `recent` and `alike` texts of one structure, `tried` the last credentials that
+    opened nothing.
     """
 
     standing: Standing = field(default_factory=Standing)
@@ -80,6 +84,7 @@ class State:
     alike: float = 0.0
     last: int = 0
     recent: tuple[int, ...] = (0,) * RECENT
+    tried: tuple[int, ...] = (0,) * RECENT
     newer: bytes = sketch.EMPTY
     older: bytes = sketch.EMPTY
 
@@ -87,14 +92,14 @@ class State:
         """The bytes that Redis keeps; they begin with the standing."""
         numbers = (self.cut_us, self.rate, self.rate_norm, self.flow, self.flow_norm, self.size_norm, self.count)
         more = (self.count_norm, self.turned_us, self.run, self.rotation, self.alike)
-        recent = b"".join(pattern.to_bytes(8, "big") for pattern in self.recent)
-        rest = _REST.pack(*numbers, *more, self.last.to_bytes(8, "big"), recent, self.newer, self.older)
+        hashes = (self.last.to_bytes(8, "big"), _joined(self.recent), _joined(self.tried))
+        rest = _REST.pack(*numbers, *more, *hashes, self.newer, self.older)
         return self.standing.pack() + rest
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """Read :meth:`pack`. Raises struct.error."""
-        *numbers, last, recent, newer, older = _REST.unpack_from(packed, STANDING.size)
+        *numbers, last, recent, tried, newer, older = _REST.unpack_from(packed, STANDING.size)
         state = cls(Standing.unpack(packed), *numbers)
         return replace(
             state,
@@ -102,7 +107,16 @@ class State:
             turned_us=int(state.turned_us),
             run=int(state.run),
             last=int.from_bytes(last, "big"),
-            recent=tuple(int.from_bytes(recent[at : at + 8], "big") for at in range(0, len(recent), 8)),
+            recent=_parted(recent),
+            tried=_parted(tried),
             newer=newer,
             older=older,
         )
+
+
+def _joined(hashes: tuple[int, ...]) -> bytes:
+    return b"".join(each.to_bytes(8, "big") for each in hashes)
+
+
+def _parted(joined: bytes) -> tuple[int, ...]:
+    return tuple(int.from_bytes(joined[at : at + 8], "big") for at in range(0, len(joined), 8))

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from serving.anomaly.patterns import Pattern, observe_pattern
 from serving.anomaly.rule import observe
-from serving.anomaly.standing import NO_PIN, SECOND_US, Knobs, Level, Standing, counting
+from serving.anomaly.standing import NO_PIN, SECOND_US, Knobs, Level, Standing, counting, factor_at, is_fresh
 from serving.anomaly.state import BYTES, Observation, State
 from serving.redis_connection import Connection, RedisRefused, Script
 from serving.redis_keys import PATTERNS, risk_key
@@ -39,11 +39,15 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a store answers to observations of one caller: its standing, the store's time then, and the cuts made."""
+    """What a store answers to observations of one caller: its standing, the store's time then, and the cuts made.
+
+    `newcomer`: before them it had neither a history to lose nor a lowered factor.
+    """
 
     standing: Standing
     now_us: int
     cuts: int
+    newcomer: bool = True
 
 
 class States(Protocol):
@@ -66,7 +70,8 @@ class States(Protocol):
 class RedisStates:
     """Shared by all replicas, on the server's clock; every method raises :class:`RedisError`.
 
-    A state is 528 bytes and expires a day after its caller was last seen, unless an operator pinned it.
+    A state is 560 bytes and expires a day after its caller was last seen, one of a newcomer with next to no suspicion
+    after an hour, and one that an operator pinned never.
     """
 
     def __init__(self, connection: Connection, *, observe: str | None = None, patterns: str | None = None) -> None:
@@ -84,8 +89,8 @@ class RedisStates:
         words: tuple[Word, ...] = (pack_knobs(knobs), LIFETIME_MS, recalled, *(each.pack() for each in observations))
         reply = await self._connection.run_script(self._observe, (risk_key(caller),), words)
         try:
-            packed, now_us, cuts = reply
-            return Observed(Standing.unpack(packed), now_us, cuts)
+            packed, now_us, cuts, newcomer = reply
+            return Observed(Standing.unpack(packed), now_us, cuts, newcomer == 1)
         except (TypeError, ValueError, struct.error) as error:
             raise RedisRefused("the observing script answered in an unknown shape") from error
 
@@ -137,6 +142,9 @@ class LocalStates:
         standing = counting(state.standing if state else None, remembered, now_us)
         if standing is not None:
             state = replace(state or State(turned_us=now_us), standing=standing)
+        newcomer = is_fresh(standing, now_us) and (
+            standing is None or factor_at(standing.unpinned, now_us, knobs.adaptive) >= knobs.adaptive.ceiling
+        )
         for observation in observations:
             state, verdict = observe(state, observation, now_us, knobs)
             cuts += verdict.cut
@@ -145,7 +153,7 @@ class LocalStates:
         self._states[caller] = state
         if len(self._states) > self._max_callers:
             self._states.popitem(last=False)
-        return Observed(state.standing, now_us, cuts)
+        return Observed(state.standing, now_us, cuts, newcomer)
 
     async def heat(self, fingerprint: int, sender: int) -> float:
         """As :meth:`States.heat`."""
@@ -168,11 +176,12 @@ def pack_knobs(knobs: Knobs) -> bytes:
         knobs.requests_per_minute,
         knobs.tokens_per_minute,
         knobs.largest_tokens,
-        knobs.level is Level.ADDRESS,
+        _LEVELS.index(knobs.level),
     )
 
 
 _KNOBS: Final = struct.Struct("<12d")
+_LEVELS: Final = (Level.PRINCIPAL, Level.ADDRESS, Level.ANONYMOUS)  # as `observe.lua` numbers them
 
 
 def read_script(name: str) -> str:

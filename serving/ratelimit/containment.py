@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,6 +10,7 @@ from serving.anomaly.memory import Memory
 from serving.anomaly.standing import Adaptation, Adaptive
 from serving.ratelimit.limits import SECOND_US, Charge, Demand, Weighed
 from serving.ratelimit.storage import LocalStorage, Reserved, StorageFullError
+from serving.redis_keys import newcomers_at
 
 FULL: Final = Reserved(SECOND_US, ())
 
@@ -32,9 +33,19 @@ class Containment:
 
     Who asks may be a newcomer is only known once the storage has answered, so every caller's share is reserved before
     it is asked and given back afterwards: of newcomers that ask at the same time no more pass than of those in a row.
+    ``recheck`` is told of newcomers whose standing was heard of too long ago: refused ones teach nothing new, but an
+    operator may have spoken.
     """
 
-    def __init__(self, memory: Memory, local: LocalStorage, *, replicas: int = 1) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        local: LocalStorage,
+        *,
+        replicas: int = 1,
+        recheck: Callable[[str], None] = lambda _caller: None,
+    ) -> None:
+        self._recheck = recheck
         self._memory = memory
         self._local = local
         self._replicas = replicas
@@ -42,10 +53,15 @@ class Containment:
     def hold(self, principal: str, address: str, adaptive: Adaptive, charges: Sequence[Charge]) -> Hold:
         """What to tell the storage about this caller; `address` may be the principal itself."""
         remembered = self._memory.recalled(principal)
-        at_address = 1.0 if address == principal or adaptive.mode == "off" else self._memory.factor(address)
+        if address == principal or adaptive.mode == "off":
+            return Hold(Adaptation(adaptive, remembered))
+        newcomers = newcomers_at(address)
+        at_address = self._memory.factor(newcomers)
         if at_address == 1:
             return Hold(Adaptation(adaptive, remembered))
-        account, demand = f"strangers at {address}", self._together(adaptive, charges, at_address)
+        if self._memory.stale(newcomers):
+            self._recheck(newcomers)
+        account, demand = f"together {newcomers}", self._together(adaptive, charges, at_address)
         try:
             reserved = self._local.reserve(account, demand)
         except StorageFullError:

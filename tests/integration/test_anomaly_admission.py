@@ -227,6 +227,20 @@ def test_a_pin_outlives_a_day_and_a_reset_leaves_nothing(runner: asyncio.Runner,
     runner.run(scenario())
 
 
+def test_strangers_without_suspicion_are_forgotten_after_an_hour_and_others_after_a_day(
+    runner: asyncio.Runner, connection: Connection
+) -> None:
+    async def lifetime_s(seen: list[Observation]) -> float:
+        caller = uuid4().hex
+        await RedisStates(connection).observe(caller, seen, Knobs())
+        return await connection.execute("PTTL", risk_key(caller)) / 1000
+
+    assert runner.run(lifetime_s(GOOD)) == pytest.approx(3600, abs=60)
+    assert runner.run(lifetime_s([Observation(other=1 << 60, unknown_key=True)])) == pytest.approx(3600, abs=60)
+    assert runner.run(lifetime_s(GOOD * 5)) == pytest.approx(86_400, abs=60)
+    assert runner.run(lifetime_s(CAMPAIGN[:3])) == pytest.approx(86_400, abs=60)
+
+
 def test_a_lifted_ban_does_not_come_back_from_a_replicas_memory(runner: asyncio.Runner, connection: Connection) -> None:
     async def scenario() -> None:
         caller, states, now = uuid4().hex, RedisStates(connection), lambda: time.monotonic_ns() // 1000

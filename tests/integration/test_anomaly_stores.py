@@ -69,6 +69,7 @@ observations = st.builds(
     hot=share(),
     pattern=hashes,
     unknown_key=st.sampled_from([False, False, False, True]),
+    own=st.sampled_from([True, True, True, False]),
 )
 knobs = st.builds(
     Knobs,

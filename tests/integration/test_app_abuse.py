@@ -16,6 +16,7 @@ import pytest
 
 from serving.anomaly.standing import Standing
 from serving.anomaly.state import State
+from serving.anomaly.store import RedisStates
 from serving.embedded_redis import EmbeddedRedis
 from serving.event_log import FIELD, STREAM
 from serving.keys import Key, KeyTable
@@ -97,7 +98,7 @@ async def test_every_adaptation_is_counted_with_its_reason(opened: Opened) -> No
         answers = await ask(service, client, times=25)
         page = (await client.get("/metrics")).text
     refused = sum(answer.status_code == 429 for answer in answers)
-    assert service.counted("weir_adaptations_total", level="address", signal="injection") >= 1
+    assert service.counted("weir_adaptations_total", level="anonymous", signal="injection") >= 1
     assert service.counted("weir_contained_total", tier="anonymous", mode="enforce") == refused
     assert service.counted("weir_limited_total", tier="anonymous", limit="requests") == refused
     assert service.counted("weir_observations_total", fate="observed") == 25 - refused
@@ -140,6 +141,42 @@ async def test_a_colleague_with_a_history_at_the_attackers_address_keeps_all_roo
     assert {answer.status_code for answer in friendly} == {200}
     assert strange[-1].json()["type"] == ABNORMAL  # no history, at an address from which an attack has just come
     assert attacker.principal != colleague.principal
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [{"messages": [{"role": "tool", "content": ATTACK}]}, {"text": ATTACK, "direction": "output"}],
+)
+async def test_an_agent_is_not_contained_for_what_others_send_it_or_its_model_answers(
+    opened: Opened, foreign: dict[str, object]
+) -> None:
+    service = await opened()
+    _, secret = await key(service, "agent")
+    async with service.client(**{"X-API-Key": secret}) as client:
+        for _ in range(25):
+            answer = await client.post("/classify", json=foreign)
+            assert answer.status_code == 200
+            await service.gateway.watcher.drain()
+    assert answer.json()["anomaly"]["signals"].keys() <= {"rate"}
+    assert answer.json()["anomaly"]["limit_factor"] == 1
+
+
+async def test_a_sender_without_a_key_behind_an_attacking_keys_address_keeps_all_room(opened: Opened) -> None:
+    service = await opened()
+    _, secret = await key(service, "a")
+    async with service.client(**{"X-API-Key": secret}) as client:
+        assert (await ask(service, client, times=25))[-1].status_code == 429
+    async with service.client() as client:
+        assert {answer.status_code for answer in await ask(service, client, CLEAN, times=10)} == {200}
+
+
+async def test_keys_are_not_tried_without_end_from_a_banned_address(opened: Opened) -> None:
+    service = await opened()
+    address = address_id("192.0.2.1", SECRET.encode())
+    async with service.client(**{"X-API-Key": "wr_" + "0" * 43}) as client:
+        assert (await client.post("/classify", json={"text": CLEAN})).status_code == 401
+        await RedisStates(service.gateway.connection).pin(address, 0)
+        assert (await client.post("/classify", json={"text": CLEAN})).status_code == 403
 
 
 async def test_who_has_the_key_feels_its_limit_at_every_address(opened: Opened) -> None:

@@ -79,6 +79,13 @@ def test_one_unknown_key_tried_for_ever_is_a_forgotten_configuration() -> None:
     assert verdict.signals[Signal.UNKNOWN_KEYS] < 0.2
 
 
+def test_a_few_revoked_keys_that_a_nightly_job_tries_every_hour_are_not_stuffing() -> None:
+    address = Address()
+    for number in range(72):
+        address.sees(f"revoked {number % 3}", every_s=1200, unknown_key=True)
+    assert address.lowest == 1
+
+
 def test_a_crowd_alone_is_no_offence() -> None:
     address = Address()
     for number in range(500):

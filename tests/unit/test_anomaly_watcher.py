@@ -12,9 +12,11 @@ import pytest
 from serving.anomaly.evidence import Evidence
 from serving.anomaly.memory import Memory
 from serving.anomaly.standing import Adaptive, Knobs, Standing
-from serving.anomaly.state import Observation
+from serving.anomaly.state import Observation, State
 from serving.anomaly.store import LocalStates, Observed
 from serving.anomaly.watcher import RefusedKey, Sighting, Watcher
+from serving.ratelimit import Limit, LocalStorage, RateLimiter
+from serving.ratelimit.containment import Containment
 from serving.redis_connection import RedisDown
 
 SECOND = 1_000_000
@@ -94,7 +96,7 @@ async def test_what_waits_is_told_in_one_call_for_each_caller_and_in_order() -> 
     for tokens in (10, 20, 30):
         bench.watcher.saw(Sighting("key", "addr", Knobs(), CLEAN, tokens))
     await bench.watcher.drain()
-    assert [caller for caller, _ in bench.shared.told] == ["key", "addr"]
+    assert [caller for caller, _ in bench.shared.told] == ["key", "addr:newcomers"]
     assert [seen.tokens for seen in bench.shared.told[0][1]] == [10, 20, 30]
 
 
@@ -108,20 +110,20 @@ async def test_a_sender_without_a_key_is_its_address_and_told_once() -> None:
 async def test_an_address_does_not_pay_for_the_tokens_of_its_keys() -> None:
     bench = Bench()
     await bench.sees("key")
-    assert {caller: seen[0].tokens for caller, seen in bench.shared.told} == {"key": 50, "addr": 0}
+    assert {caller: seen[0].tokens for caller, seen in bench.shared.told} == {"key": 50, "addr:newcomers": 0}
 
 
 async def test_a_tier_without_adaptive_limits_leaves_no_trace() -> None:
     bench = Bench()
     await bench.sees(knobs=Knobs(Adaptive(mode="off")))
-    assert [caller for caller, _ in bench.shared.told] == ["addr"]
+    assert bench.shared.told == []
 
 
 async def test_a_gateways_key_is_not_counted_by_its_clients_addresses() -> None:
     bench = Bench()
     await bench.sees("gateway", roams=True)
     await bench.sees("person")
-    others = {caller: seen[0].other for caller, seen in bench.shared.told if caller != "addr"}
+    others = {caller: seen[0].other for caller, seen in bench.shared.told if ":" not in caller}
     assert others["gateway"] == 0
     assert others["person"] != 0
 
@@ -148,7 +150,57 @@ async def test_keys_that_open_nothing_lower_their_address() -> None:
         bench.watcher.saw(RefusedKey("addr", credential * 0x9E37_79B9_7F4A_7C15 % 2**64))
     await bench.watcher.drain()
     assert bench.memory.factor("addr") < 1
-    assert bench.cuts == [("address", "unknown_keys")]
+    assert bench.memory.factor("addr:newcomers") < 1
+    assert bench.cuts == [("anonymous", "unknown_keys"), ("address", "unknown_keys")]
+    assert bench.fates == {"observed": 11}
+
+
+async def test_an_established_key_answers_for_itself_and_not_for_its_address() -> None:
+    bench = Bench()
+    await bench.sees(evidence=CLEAN, times=6)
+    bench.now_us += 600 * SECOND
+    await bench.sees(times=20)
+    assert bench.memory.factor("key") < 0.1
+    assert bench.memory.factor("addr:newcomers") == bench.memory.factor("addr") == 1
+    assert bench.shared._states["addr:newcomers"].standing.suspicions[0] == 0
+
+
+async def test_a_new_key_answers_for_its_address_until_it_is_held_itself() -> None:
+    bench = Bench()
+    await bench.sees(times=40)
+    assert bench.memory.factor("addr:newcomers") < 1
+    assert bench.shared._states["addr:newcomers"].standing.suspicions[0] < 8
+    assert bench.memory.factor("addr") == 1
+
+
+async def test_what_a_caller_passes_on_counts_by_size_and_number_only() -> None:
+    bench = Bench()
+    for _ in range(30):
+        await bench.sees("agent", own=False, pattern=0x1234, similarity=1.0)
+    standing = bench.shared._states["agent"].standing
+    assert (standing.score, standing.good, bench.cuts) == (0, 0, [])
+    assert bench.shared._patterns == ()
+    assert bench.shared._states["agent"].flow > 0
+
+
+async def test_what_an_operator_says_of_newcomers_is_heard_within_seconds_though_none_is_let_in() -> None:
+    bench = Bench()
+    await bench.sees(times=12)
+    local = LocalStorage(bench.clock)
+    containment = Containment(bench.memory, local, recheck=bench.watcher.recheck)
+    limiter = RateLimiter(LocalStorage(bench.clock), local, containment=containment)
+
+    async def newcomer(name: str) -> bool:
+        answer = await limiter.hit(name, [Limit("requests", 1, 1)], {}, adaptive=Adaptive(), address="addr")
+        await bench.watcher.drain()
+        return answer.allowed
+
+    assert [await newcomer("a"), await newcomer("b")] == [True, False]
+    clean = Standing(since_us=bench.now_us, seen_us=bench.now_us)
+    bench.shared._states["addr:newcomers"] = State(clean, turned_us=bench.now_us)
+    bench.now_us += 3 * SECOND
+    await newcomer("c")
+    assert [await newcomer(name) for name in "def"] == [True] * 3
 
 
 async def test_what_does_not_fit_is_dropped_and_counted() -> None:
@@ -217,8 +269,9 @@ async def test_a_fault_ends_no_learning(caplog: pytest.LogCaptureFixture) -> Non
     bench = Bench()
     bench.shared.broken = True
     learning = asyncio.create_task(bench.watcher.run())
-    bench.watcher.saw(Sighting("key", "addr", Knobs(), ATTACK, 50))
-    while not bench.fates["failed"]:  # noqa: ASYNC110  the watcher sets no event
+    for _ in range(3):
+        bench.watcher.saw(Sighting("key", "addr", Knobs(), ATTACK, 50))
+    while bench.fates["failed"] != 3:  # noqa: ASYNC110  the watcher sets no event
         await asyncio.sleep(0)
     bench.shared.broken = False
     bench.watcher.saw(Sighting("key", "addr", Knobs(), ATTACK, 50))

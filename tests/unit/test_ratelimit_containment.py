@@ -56,7 +56,7 @@ class Bench:
 
 async def test_newcomers_at_a_misbehaving_address_share_one_account() -> None:
     bench = Bench()
-    bench.lower("addr", 0.01)
+    bench.lower("addr:newcomers", 0.01)
     answers = [await bench.hit(f"new {number}") for number in range(10)]
     assert [answer.allowed for answer in answers] == [True] + [False] * 9
     assert answers[1].reason is Reason.ABNORMAL
@@ -68,7 +68,7 @@ async def test_newcomers_at_a_misbehaving_address_share_one_account() -> None:
 
 async def test_newcomers_that_ask_at_the_same_time_get_no_more_than_those_in_a_row() -> None:
     bench = Bench()
-    bench.lower("addr", 0.001)
+    bench.lower("addr:newcomers", 0.001)
     answers = await asyncio.gather(*(bench.hit(f"new {number}") for number in range(50)))
     assert sum(answer.allowed for answer in answers) == 1
 
@@ -76,7 +76,7 @@ async def test_newcomers_that_ask_at_the_same_time_get_no_more_than_those_in_a_r
 async def test_what_a_refused_newcomer_had_reserved_is_given_back() -> None:
     bench = Bench()
     bench.shared.known = {"banned": Standing(pin=0.0)}
-    bench.lower("addr", 0.01)
+    bench.lower("addr:newcomers", 0.01)
     assert (await bench.hit("banned")).reason is Reason.BANNED
     assert (await bench.hit("new")).allowed
 
@@ -84,7 +84,7 @@ async def test_what_a_refused_newcomer_had_reserved_is_given_back() -> None:
 async def test_neither_an_established_nor_a_pinned_caller_uses_up_the_newcomers_account() -> None:
     bench = Bench()
     bench.shared.known = {"old": Standing(good=5, since_us=START - 3600 * SECOND), "vip": Standing(pin=0.9)}
-    bench.lower("addr", 0.01)
+    bench.lower("addr:newcomers", 0.01)
     answers = [await bench.hit(who) for who in ("old", "vip") * 8]
     assert all(answer.allowed for answer in answers)
     assert (await bench.hit("new")).allowed
@@ -92,7 +92,7 @@ async def test_neither_an_established_nor_a_pinned_caller_uses_up_the_newcomers_
 
 async def test_a_redis_that_is_away_and_denies_leaves_no_debt_to_newcomers() -> None:
     bench = Bench()
-    bench.lower("addr", 0.01)
+    bench.lower("addr:newcomers", 0.01)
     bench.shared.down = True
     refused = await bench.limiter.hit("new", [REQUESTS], {}, adaptive=Adaptive(), address="addr", on_redis_down="deny")
     assert refused.reason is Reason.UNAVAILABLE
@@ -102,14 +102,14 @@ async def test_a_redis_that_is_away_and_denies_leaves_no_debt_to_newcomers() -> 
 
 async def test_no_newcomer_waits_longer_than_the_longest_charge() -> None:
     bench = Bench()
-    bench.lower("addr", 0.001)
+    bench.lower("addr:newcomers", 0.001)
     assert (await bench.hit("new")).allowed
     assert (await bench.hit("newer")).retry_after_s == Adaptive().longest_debt_us // SECOND == 540
 
 
 async def test_each_replica_lets_its_share_of_newcomers_in() -> None:
     bench = Bench(replicas=2)
-    bench.lower("addr", 0.01)
+    bench.lower("addr:newcomers", 0.01)
     assert (await bench.hit("new")).allowed
     assert (await bench.hit("newer")).retry_after_s == 200
 
@@ -117,6 +117,7 @@ async def test_each_replica_lets_its_share_of_newcomers_in() -> None:
 async def test_the_sender_without_a_key_pays_as_a_principal_only() -> None:
     bench = Bench()
     bench.lower("addr", 0.5)
+    bench.lower("addr:newcomers", 0.001)
     assert sum([(await bench.hit("addr")).allowed for _ in range(15)]) == 10
 
 
@@ -137,7 +138,7 @@ async def test_shadow_mode_lets_pass_and_counts_what_would_have_been_refused() -
 
 async def test_shadow_mode_counts_newcomers_at_a_misbehaving_address_too() -> None:
     bench = Bench()
-    bench.lower("addr", 0.01)
+    bench.lower("addr:newcomers", 0.01)
     answers = [await bench.hit(f"new {number}", "shadow") for number in range(3)]
     assert [(answer.allowed, answer.shadowed) for answer in answers] == [(True, False), (True, True), (True, True)]
 
@@ -175,7 +176,7 @@ async def test_without_redis_who_was_contained_stays_contained() -> None:
 
 async def test_without_redis_newcomers_share_and_shadow_counts_as_ever() -> None:
     bench = Bench()
-    bench.lower("addr", 0.01)
+    bench.lower("addr:newcomers", 0.01)
     bench.lower("key", 0.1)
     bench.shared.down = True
     assert [(await bench.hit(f"new {number}")).allowed for number in range(4)] == [True, False, False, False]
