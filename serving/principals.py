@@ -1,8 +1,9 @@
 """What an operator can see of a caller and do about it: `python -m serving.principals show|reset|pin|ban|log`.
 
-A caller is a key's id, a caller named behind a key (`key_…:name`), an address's id (`addr_…`) or an IP address, whose
-id is worked out here. Every change is one write to the state that admission reads, so it holds from the next request
-on, on all replicas, and is in the audit log before it is made.
+A caller is a key's id, a caller named behind a key (`key_…:name`), an address's id (`addr_…`: who sends no key from
+there; `addr_…:newcomers`: the newcomers with keys) or an IP address, whose id is worked out here. Every change is one
+write to the state that admission reads, so it holds from the next request on, on all replicas (for newcomers within
+seconds: their standing is read beside the request), and is in the audit log before it is made.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -134,7 +136,14 @@ def _deed(options: argparse.Namespace, found: Found) -> Deed:
     standing = found.standing
     value = ("none" if options.factor is None else f"{options.factor:g}") if options.command == "pin" else ""
     before = {"factor": found.price.factor, "pin": standing.pin, "score": round(standing.score, 4)}
-    return Deed(time.time(), options.by, options.command, found.principal, value, options.reason, before)
+    return Deed(time.time(), options.by or _user(), options.command, found.principal, value, options.reason, before)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return f"uid {os.getuid()}"
 
 
 def _line(deed: Deed) -> str:
@@ -162,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "pin":
             change.add_argument("factor", type=_pinned, help="above 0 and up to 1, or none to let it adapt again")
         change.add_argument("--reason", default="", type=_one_line, help="why; kept in the audit log")
-        change.add_argument("--by", default=getpass.getuser(), type=_one_line, help="who (default: the user)")
+        change.add_argument("--by", type=_one_line, help="who (default: the user)")
     log = commands.add_parser("log", help="what operators did, the latest first")
     log.add_argument("--count", type=int, default=20, help="how many deeds (%(default)s)")
     return parser

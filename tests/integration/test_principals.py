@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -204,6 +205,27 @@ def test_what_makes_no_sense_is_refused_by_the_command(
 ) -> None:
     with pytest.raises(SystemExit):
         principals._main(arguments)
+
+
+def test_a_user_without_a_name_is_named_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert principals._parser().parse_args(["show"]).command == "show"
+    assert principals._user() == f"uid {os.getuid()}"
+
+
+async def test_an_address_is_reset_with_its_newcomers(redis: Connection, callers: Callers) -> None:
+    states = RedisStates(redis)
+    for caller in (ADDRESS, f"{ADDRESS}:newcomers"):
+        await states.observe(caller, [Observation(injection=1.0)] * 9, Knobs())
+    _, tier = await callers.named(f"{ADDRESS}:newcomers")
+    await callers.reset(ADDRESS, tier)
+    for caller in (ADDRESS, f"{ADDRESS}:newcomers"):
+        state = await states.read(caller)
+        assert state
+        assert state.standing.score == 0
 
 
 def test_an_unknown_caller_ends_the_command_with_a_reason(command: Path, capsys: pytest.CaptureFixture[str]) -> None:
