@@ -1,23 +1,45 @@
 -- Counts one attack-like text among those alike: the rule of patterns.py, on the server's clock.
 --
--- KEYS[1]   the table: for each pattern 8 bytes of fingerprint, four doubles, two sets of 16 bytes
+-- KEYS[1]   the table: for each pattern 8 bytes of fingerprint, 8 of who began it, four doubles, two
+--           sets of 16 bytes; the last seen first
 -- ARGV[1]   fingerprint and sender, 8 bytes each
 -- ARGV[2]   lifetime of the table in milliseconds
 -- returns   heat, as text
 
-local ROW, MOST_PATTERNS, SENDER_BITS, ALIKE_BITS, GENERATION = 72, 64, 128, 6, 600e6
+local ROW, MOST_PATTERNS, SENDER_BITS, ALIKE_BITS, GENERATION = 80, 64, 128, 6, 600e6
+local MOST_OF_ONE, YOUNG_PATTERNS, JOINED = 3, 16, 2.5
 local NOBODY = string.rep('\0', 16)
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
-local wanted, sender = ARGV[1]:sub(1, 8), ARGV[1]:byte(16) % SENDER_BITS
+local wanted, founder, sender = ARGV[1]:sub(1, 8), ARGV[1]:sub(9, 16), ARGV[1]:byte(16) % SENDER_BITS
 
 local function rounded(value) return math.floor(value * 1e6 + 0.5) / 1e6 end
 
 local ONES = { [0] = 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4 } -- bits that are set in four
 local function ones(byte) return ONES[byte % 16] + ONES[(byte - byte % 16) / 16] end
 
-local function numbers_of(row) return struct.unpack('<dddd', row:sub(9, 40)) end
+local function numbers_of(row) return struct.unpack('<dddd', row:sub(17, 48)) end
+
+-- A place for a pattern that the sender begins: the rule of patterns._with_room.
+local function make_room(rows)
+    local young, own, last_young, last_own, last_joined = 0, 0, nil, nil, nil
+    for at, row in ipairs(rows) do
+        local _, row_turned, current = numbers_of(row)
+        if now - row_turned >= 2 * GENERATION then current = 0 end
+        if current >= JOINED then
+            last_joined = at
+        else
+            young, last_young = young + 1, at
+            if row:sub(9, 16) == founder then own, last_own = own + 1, at end
+        end
+    end
+    if own >= MOST_OF_ONE then
+        table.remove(rows, last_own)
+    elseif #rows >= MOST_PATTERNS then
+        table.remove(rows, young > YOUNG_PATTERNS and last_young or last_joined)
+    end
+end
 
 -- The nearest pattern within ALIKE_BITS; rows stay packed, as all but one are only moved.
 local a, b, c, d, e, f, g, h = wanted:byte(1, 8)
@@ -35,18 +57,10 @@ local print_, turned, norm, count, newer, older = wanted, now, 0, 0, NOBODY, NOB
 if nearest then
     local row = table.remove(rows, nearest)
     local _
-    print_, newer, older = row:sub(1, 8), row:sub(41, 56), row:sub(57, 72)
+    print_, founder, newer, older = row:sub(1, 8), row:sub(9, 16), row:sub(49, 64), row:sub(65, 80)
     _, turned, count, norm = numbers_of(row)
-elseif #rows >= MOST_PATTERNS then -- the least popular goes, of equals the one seen longest ago
-    local least, least_count, least_seen
-    for at, row in ipairs(rows) do
-        local seen, row_turned, current = numbers_of(row)
-        if now - row_turned >= 2 * GENERATION then current = 0 end
-        if not least or current < least_count or (current == least_count and seen < least_seen) then
-            least, least_count, least_seen = at, current, seen
-        end
-    end
-    table.remove(rows, least)
+else
+    make_room(rows)
 end
 
 turned = math.min(turned, now)
@@ -61,7 +75,7 @@ local empty = SENDER_BITS
 for each = 1, 16 do empty = empty - ones(bit.bor(newer:byte(each), older:byte(each))) end
 count = rounded(SENDER_BITS * math.log(SENDER_BITS / math.max(empty, 1)))
 
-table.insert(rows, 1, print_ .. struct.pack('<dddd', now, turned, count, norm) .. newer .. older)
+table.insert(rows, 1, print_ .. founder .. struct.pack('<dddd', now, turned, count, norm) .. newer .. older)
 redis.call('SET', KEYS[1], table.concat(rows), 'PX', ARGV[2])
 
 local heat = math.log(count / (2 * math.max(norm, 1))) / math.log(2) / 3

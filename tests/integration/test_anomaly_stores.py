@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -104,3 +105,19 @@ def test_redis_and_the_reference_find_the_same_heat(
         pair.turn(wait_us)
         ours = runner.run(pair.local.heat(fingerprint, sender))
         assert runner.run(pair.redis.heat(fingerprint, sender)) == ours
+
+
+def test_redis_and_the_reference_forget_the_same_patterns(runner: asyncio.Runner, connection: Connection) -> None:
+    pair, dice = Pair(runner, connection), random.Random(11)
+    for number in range(60):
+        pattern = dice.getrandbits(64)
+        for sender in range(dice.randrange(1, 6)):
+            pair.turn(dice.randrange(5_000_000))
+            assert runner.run(pair.redis.heat(pattern, sender)) == runner.run(pair.local.heat(pattern, sender))
+        if number % 3 == 0:
+            for _ in range(6):
+                alone, who = dice.getrandbits(64), dice.randrange(40)
+                assert runner.run(pair.redis.heat(alone, who)) == runner.run(pair.local.heat(alone, who))
+        table = runner.run(connection.execute("GET", PATTERNS, timeout_s=5))
+        kept = [int.from_bytes(table[at : at + 8], "big") for at in range(0, len(table), 80)]
+        assert kept == [each.fingerprint for each in pair.local._patterns]

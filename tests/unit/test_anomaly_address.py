@@ -129,7 +129,7 @@ def test_a_pattern_is_hot_by_its_different_senders_only() -> None:
 
 
 def test_what_always_has_many_senders_is_less_hot_than_what_has_them_suddenly() -> None:
-    usual = (Pattern(7, START, START, norm=10.0),)
+    usual = (Pattern(7, 0, START, START, norm=10.0),)
     assert heats(usual, 7, range(20))[-1] < 0.1 < heats((), 7, range(20))[-1]
 
 
@@ -141,13 +141,46 @@ def test_texts_alike_share_a_pattern_and_others_do_not() -> None:
     assert len(table) == 2
 
 
-def test_a_full_table_forgets_the_least_popular_pattern() -> None:
+def test_a_full_table_forgets_what_nobody_joined_first() -> None:
     table: tuple[Pattern, ...] = ()
     dice = random.Random(5)
     for sender in range(5):
         table, _ = observe_pattern(table, 7, sender, START)
     for number in range(2 * MOST_PATTERNS):
-        table, _ = observe_pattern(table, dice.getrandbits(64) | 1 << 63, 1, START + number)
+        table, _ = observe_pattern(table, dice.getrandbits(64) | 1 << 63, number, START + number)
     assert len(table) == MOST_PATTERNS
     assert any(pattern.fingerprint == 7 for pattern in table)
     assert replace(table[0], count=0).fingerprint != 7
+
+
+def campaign_among_decoys(decoys: int, senders_of_each: int, between: int, by: int) -> float:
+    """The heat of twenty senders of one text, sent into a table of decoys, with newer decoys by few between them."""
+    dice, table, now_us = random.Random(3), (), START
+    for number in range(decoys):
+        decoy = dice.getrandbits(64)
+        for sender in range(senders_of_each):
+            now_us += SECOND
+            table, _ = observe_pattern(table, decoy, 1000 + number + sender, now_us)
+    heat, campaign = 0.0, dice.getrandbits(64)
+    for sender in range(20):
+        table, heat = observe_pattern(table, campaign, sender, now_us)
+        for number in range(between):
+            now_us += SECOND
+            table, _ = observe_pattern(table, dice.getrandbits(64), 5000 + number % by, now_us)
+    return heat
+
+
+@pytest.mark.parametrize(
+    ("decoys", "senders_of_each", "between", "by"),
+    [(70, 2, 1, 1), (70, 2, 3, 1), (70, 3, 3, 1), (70, 5, 10, 10), (0, 0, 40, 4), (70, 5, 14, 14)],
+)
+def test_decoys_do_not_blind_the_table(decoys: int, senders_of_each: int, between: int, by: int) -> None:
+    assert campaign_among_decoys(decoys, senders_of_each, between, by) > 0.9
+
+
+def test_a_sender_has_three_places_for_what_nobody_else_sends() -> None:
+    table: tuple[Pattern, ...] = ()
+    dice = random.Random(5)
+    for number in range(50):
+        table, _ = observe_pattern(table, dice.getrandbits(64), 1, START + number)
+    assert len(table) == 3
