@@ -22,11 +22,14 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
 from data.redis_url import cluster_nodes
+from serving.redis_breaker import ANYWHERE, Node
+from serving.redis_server import PROBE_KEY, PROBE_MS
 from serving.redis_wire import RedisWire, Reply, Word
 
 MOST_REDIRECTS: Final = 3
 REFRESH_EVERY_S: Final = 0.5
 REFRESH_PATIENCE_S: Final = 2.0
+_PROBE_KEYS: Final = tuple(f"{PROBE_KEY}:{number}" for number in range(100))  # in as many slots: all nodes have some
 _KEYLESS: Final = frozenset({"PING", "TIME", "INFO"})
 _KEY_AT: Final = {"EVAL": 3, "EVALSHA": 3, "MEMORY": 2}
 
@@ -45,8 +48,8 @@ class Cluster:
             retry=Retry(NoBackoff(), 0),
             require_full_coverage=False,
         ).nodes_manager
-        self._wires: dict[tuple[str, int], RedisWire] = {}
-        self._clients: dict[tuple[str, int], Redis] = {}
+        self._wires: dict[Node, RedisWire] = {}
+        self._clients: dict[Node, Redis] = {}
         self._reading: asyncio.Task[None] | None = None
         self._read_again_s = 0.0
 
@@ -89,13 +92,28 @@ class Cluster:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read(), name="redis-cluster-map")
 
-    async def drop(self) -> None:
-        """As :meth:`Server.drop`."""
-        for wire in self._wires.values():
-            wire.drop()
-        for client in self._clients.values():
-            await client.connection_pool.disconnect(inuse_connections=False)
-        self._doubt()
+    def node_of(self, command: Sequence[Word]) -> Node:
+        """As :meth:`Server.node_of`; anywhere while the map does not say."""
+        return self._mapped(_key(command)) or ANYWHERE
+
+    async def probe(self, node: Node, patience_s: float, timeout_s: float) -> None:
+        """As :meth:`Server.probe`. A node that serves nothing any more is not asked anything, so it does no harm."""
+        try:
+            if node == ANYWHERE:
+                await self.call(("PING",), patience_s)
+                await self.call(("SET", PROBE_KEY, "1", "PX", PROBE_MS), timeout_s)
+                return
+            key = next((key for key in _PROBE_KEYS if self._mapped(key) == node), None)
+            if key is None:
+                return
+            self._wire(node).drop()
+            if node in self._clients:
+                await self._clients[node].connection_pool.disconnect(inuse_connections=False)
+            await self._wire(node).call(("PING",), patience_s)
+            await self._wire(node).call(("SET", key, "1", "PX", PROBE_MS), timeout_s)
+        except (OSError, TimeoutError, hiredis.ReplyError):
+            self._doubt()
+            raise
 
     async def close(self) -> None:
         """As :meth:`Server.close`."""
@@ -111,18 +129,25 @@ class Cluster:
         await self._map.aclose()
         await self._map.aclose("startup_nodes")
 
-    async def _serving(self, key: str | None, timeout_s: float) -> tuple[str, int]:
+    async def _serving(self, key: str | None, timeout_s: float) -> Node:
         """Host and port of the node that serves a key; of any node without one. Raises TimeoutError and OSError."""
         if not self._map.slots_cache:
             self._doubt()
             assert self._reading is not None  # noqa: S101  doubt has begun it
             async with asyncio.timeout(timeout_s):
                 await asyncio.shield(self._reading)
+        node = self._mapped(key)
+        if node is None:
+            self._doubt()
+            raise ConnectionError("no node is known to serve the key")
+        return node
+
+    def _mapped(self, key: str | None) -> Node | None:
+        """The node that serves a key as the map has it; without a key, of the first slot."""
         try:
             node = self._map.get_node_from_slot(0 if key is None else key_slot(key.encode()))
-        except (KeyError, exceptions.RedisClusterException):
-            self._doubt()
-            raise ConnectionError("no node is known to serve the key") from None
+        except (KeyError, IndexError, exceptions.RedisClusterException):
+            return None
         return node.host, int(node.port)
 
     async def _read(self) -> None:
@@ -133,12 +158,12 @@ class Cluster:
             async with asyncio.timeout(REFRESH_PATIENCE_S):
                 await self._map.initialize()
 
-    def _wire(self, node: tuple[str, int]) -> RedisWire:
+    def _wire(self, node: Node) -> RedisWire:
         if node not in self._wires:
             self._wires[node] = RedisWire(self._pool(node))
         return self._wires[node]
 
-    def _pool(self, node: tuple[str, int]) -> ConnectionPool:
+    def _pool(self, node: Node) -> ConnectionPool:
         host, port = node
         return ConnectionPool(
             connection_class=self._target.connection_class,

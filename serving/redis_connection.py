@@ -6,8 +6,9 @@ Limits, keys and the event log share one :class:`Connection`. A call gets an ans
     ├── RedisDown      no usable answer: unreachable, slow, loading, read-only, out of memory; counts for the breaker
     └── RedisRefused   Redis answered that this command is wrong; says nothing about its health
 
-After ``FAILURES_TO_OPEN`` failures in a row the breaker opens: calls fail at once while a probe asks every tenth of a
-second whether Redis takes a write again. The same task supervises the embedded server.
+After three failures in a row the breaker opens: calls fail at once while a probe asks every tenth of a second whether
+Redis takes a write again. Each node of a cluster has a breaker of its own (:mod:`serving.redis_breaker`). The same task
+supervises the embedded server.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from redis.asyncio import Redis
 
 from data.redis_url import is_cluster
 from serving.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from serving.redis_breaker import ANYWHERE, Breakers, Node
 from serving.redis_cluster import Cluster
 from serving.redis_server import Server, SingleServer
 from serving.redis_wire import Reply, Word
 
 T = TypeVar("T")
 
-FAILURES_TO_OPEN: Final = 3
 PROBE_EVERY_S: Final = 0.1
 CONNECT_PATIENCE_S: Final = 0.3
 START_PATIENCE_S: Final = 15.0
@@ -87,8 +88,9 @@ class Connection:
 
     ``timeout_s`` bounds every call. Single commands share one connection (see :mod:`serving.redis_wire`) and must not
     wait inside Redis; what :meth:`run` is given takes one of ``max_connections`` others, and its time starts then.
-    ``on_breaker`` is called with ``open`` or ``closed`` when that changes. Start it in the thread that runs the event
-    loop and lives as long as the service (see :mod:`serving.embedded_redis`); it belongs to that loop.
+    ``on_breaker`` is called with ``open`` when the first server is not asked any more, ``closed`` when all are again.
+    Start it in the thread that runs the event loop and lives as long as the service (see
+    :mod:`serving.embedded_redis`); it belongs to that loop.
     """
 
     def __init__(
@@ -107,16 +109,16 @@ class Connection:
         self._on_breaker = on_breaker
         self._now = now
         self._since = now()
-        self._failures = 0
-        self._open = False
+        self._breakers = Breakers(self._changed)
         self._free = asyncio.Semaphore(max_connections)
         self._server: Server = (Cluster if is_cluster(self.url) else SingleServer)(self.url, max_connections)
         self._watch: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> RedisState:
-        """Which Redis this is and whether it may be asked."""
-        return RedisState("embedded" if self._embedded else "external", "down" if self._open else "up", self._since)
+        """Which Redis this is and whether all of it may be asked."""
+        down = self._breakers.open_nodes
+        return RedisState("embedded" if self._embedded else "external", "down" if down else "up", self._since)
 
     @property
     def embedded_pid(self) -> int | None:
@@ -134,8 +136,8 @@ class Connection:
             except BaseException:
                 self._embedded.stop()
                 raise
-        elif not await self._probe():
-            self._set_open(True)
+        elif not await self._probe(ANYWHERE):
+            self._breakers.open(ANYWHERE)
         self._watch = asyncio.create_task(self._keep_watch(), name="redis-watch")
 
     async def close(self) -> None:
@@ -159,9 +161,10 @@ class Connection:
 
     async def execute(self, *command: Word, timeout_s: float | None = None) -> Reply:
         """One command; the reply as Redis sends it. Raises :class:`RedisDown` or :class:`RedisRefused`."""
-        self._fail_if_open()
+        node = self._server.node_of(command)
+        self._fail_if_open(node)
         seconds = timeout_s or self._timeout_s
-        with self._counting(), _in_our_words(seconds):
+        with self._counting(node), _in_our_words(seconds):
             return await self._server.call(command, seconds)
 
     async def run_script(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Reply:
@@ -176,7 +179,7 @@ class Connection:
     async def names(self, pattern: str) -> list[str]:
         """The keys that look like the pattern, on all servers. Takes as long as there are keys; raises as execute."""
         found: dict[str, None] = {}
-        with self._counting(), _in_our_words(self._timeout_s):
+        with _in_our_words(self._timeout_s):
             for wire in await self._server.wires(self._timeout_s):
                 cursor: bytes | int = 0
                 while True:
@@ -192,42 +195,45 @@ class Connection:
 
         Raises as :meth:`execute`.
         """
-        self._fail_if_open()
+        node = self._server.node_of(("GET", key))
+        self._fail_if_open(node)
         async with self._free:
-            self._fail_if_open()  # it may have opened while this call waited for its turn
+            self._fail_if_open(node)  # it may have opened while this call waited for its turn
             seconds = timeout_s or self._timeout_s
-            with self._counting(), _in_our_words(seconds):
+            with self._counting(node), _in_our_words(seconds):
                 async with asyncio.timeout(seconds):  # redis-py closes a connection whose call is cut off
                     return await call(await self._server.client(key, seconds))
 
     @contextlib.contextmanager
-    def _counting(self) -> Iterator[None]:
+    def _counting(self, node: Node) -> Iterator[None]:
         try:
             yield
         except RedisDown:
-            self._failures += 1
-            if self._failures >= FAILURES_TO_OPEN and not self._open:
-                self._set_open(True)
+            self._breakers.failed(node)
             raise
-        self._failures = 0
+        self._breakers.worked(node)
 
-    def _fail_if_open(self) -> None:
-        if self._open:
+    def _fail_if_open(self, node: Node) -> None:
+        if self._breakers.is_open(node):
             raise RedisDown("the circuit breaker is open")
 
-    def _set_open(self, is_open: bool) -> None:
-        self._open = is_open
-        self._failures = 0
-        self._since = self._now()
-        log.warning("redis (%s at %s) is %s", self.state.name, _without_credentials(self.url), self.state.state)
-        self._on_breaker("open" if is_open else "closed")
+    def _changed(self, node: Node, is_open: bool) -> None:
+        first_or_last = len(self._breakers.open_nodes) == (1 if is_open else 0)
+        where = _without_credentials(self.url) if node == ANYWHERE else f"{node[0]}:{node[1]}"
+        log.warning("redis (%s at %s) is %s", self.state.name, where, "down" if is_open else "up")
+        if first_or_last:
+            self._since = self._now()
+            self._on_breaker("open" if is_open else "closed")
 
     async def _keep_watch(self) -> None:
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
             self._revive_embedded()
-            if self._open and await self._probe():
-                self._set_open(False)
+            await asyncio.gather(*map(self._revive, self._breakers.open_nodes))
+
+    async def _revive(self, node: Node) -> None:
+        if await self._probe(node):
+            self._breakers.close(node)
 
     def _revive_embedded(self) -> None:
         if self._embedded:
@@ -237,17 +243,15 @@ class Connection:
             except EmbeddedRedisError as error:
                 log.error("%s", error)  # noqa: TRY400 - tried again in a tenth of a second; a trace says no more
 
-    async def _probe(self) -> bool:
-        """Whether Redis takes a write in time. Old connections go first: after a failover they lead astray.
+    async def _probe(self, node: Node) -> bool:
+        """Whether a server takes a write in time. Old connections go first: after a failover they lead astray.
 
         Connecting may take longer than a call: a distant Redis behind TLS would never come up otherwise.
         """
         patience_s = max(CONNECT_PATIENCE_S, self._timeout_s)
         try:
             with _in_our_words(patience_s):
-                await self._server.drop()
-                await self._server.call(("PING",), patience_s)
-                await self._server.call(("SET", "weir:probe", "1", "PX", 60_000), self._timeout_s)
+                await self._server.probe(node, patience_s, self._timeout_s)
         except RedisError:
             return False
         return True
@@ -256,7 +260,7 @@ class Connection:
         try:
             async with asyncio.timeout(START_PATIENCE_S):
                 embedded.ensure()
-                while not await self._probe():
+                while not await self._probe(ANYWHERE):
                     await asyncio.sleep(0.02)
                     embedded.ensure()
         except TimeoutError:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from serving.redis_breaker import ANYWHERE, Node
 from serving.redis_wire import RedisWire, Reply, Word
+
+PROBE_KEY: Final = "weir:probe"
+PROBE_MS: Final = 60_000
 
 
 class Server(Protocol):
@@ -27,8 +31,15 @@ class Server(Protocol):
         """The wires of all servers that take writes."""
         ...
 
-    async def drop(self) -> None:
-        """Let the next calls connect anew; what waits for a reply fails."""
+    def node_of(self, command: Sequence[Word]) -> Node:
+        """Which server a command goes to, as far as that is known."""
+        ...
+
+    async def probe(self, node: Node, patience_s: float, timeout_s: float) -> None:
+        """Connect to a server anew within the patience, and write something to it within the timeout.
+
+        What waits for a reply from it fails.
+        """
         ...
 
     async def close(self) -> None:
@@ -63,10 +74,16 @@ class SingleServer:
         """As :meth:`Server.wires`."""
         return [self._wire]
 
-    async def drop(self) -> None:
-        """As :meth:`Server.drop`."""
+    def node_of(self, _command: Sequence[Word]) -> Node:
+        """As :meth:`Server.node_of`."""
+        return ANYWHERE
+
+    async def probe(self, _node: Node, patience_s: float, timeout_s: float) -> None:
+        """As :meth:`Server.probe`."""
         self._wire.drop()
         await self._redis.connection_pool.disconnect(inuse_connections=False)
+        await self._wire.call(("PING",), patience_s)
+        await self._wire.call(("SET", PROBE_KEY, "1", "PX", PROBE_MS), timeout_s)
 
     async def close(self) -> None:
         """As :meth:`Server.close`."""

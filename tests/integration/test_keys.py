@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from serving.errors import CannotJudge, InvalidRequest, Unauthenticated
 from serving.keys import DisabledKey, KeyRing, KeysUnavailable, KeyTable, UnknownKey, hash_secret, new_secret
 from serving.principal import Caller, Identity
+from serving.redis_breaker import ANYWHERE
 from serving.redis_connection import Connection
 
 NOW = 1_800_000_000.0
@@ -55,7 +56,7 @@ async def away(redis: Connection) -> None:
     """Redis as it is after a network cut: every call fails at once, and nobody brings it back."""
     assert redis._watch is not None
     redis._watch.cancel()
-    redis._set_open(True)
+    redis._breakers.open(ANYWHERE)
 
 
 def identity_of(redis: Connection, ring: KeyRing, ignored: list[str], secret: bytes | None = b"s") -> Identity:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from serving.ratelimit import Limit, LocalStorage, RateLimiter, Reason, RedisStorage
-from serving.redis_connection import FAILURES_TO_OPEN, Connection
+from serving.redis_breaker import FAILURES_TO_OPEN
+from serving.redis_connection import Connection
 
 REQUESTS = Limit("requests", 50 / 3600, 50)  # slow to pay back: a test of seconds sees none of it
 TOKENS = Limit("tokens", 10, 100_000, "tokens")

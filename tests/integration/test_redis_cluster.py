@@ -199,3 +199,23 @@ async def test_nobody_gets_more_than_the_limit_while_a_replica_takes_over(tmp_pa
             for principal in PRINCIPALS:
                 admitted[principal] += await replica.hits(principal, 5)
         assert set(admitted.values()) == {5}
+
+
+async def test_a_lost_node_is_its_own_callers_outage_and_nobody_elses(tmp_path: Path) -> None:
+    """A third of all calls fail at first, in runs of three and more; the breaker of that node opens, no other."""
+    with local_cluster(tmp_path) as cluster:
+        for node in cluster.masters:
+            node.client.config_set("cluster-require-full-coverage", "no")
+        changes: list[str] = []
+        async with Connection(cluster.url, tmp_path, timeout_s=1, on_breaker=changes.append) as connection:
+            here = {name: cluster.serving(key_slot(name.encode())) is cluster.masters[0] for name in PRINCIPALS}
+            lost, healthy = Replica(connection), Replica(connection)
+            await asyncio.gather(*(healthy.hit(name) for name in PRINCIPALS))
+            cluster.masters[0].process.kill()
+            for number in range(30):
+                hits = [(lost if gone else healthy).hit(name, number) for name, gone in sorted(here.items())]
+                await asyncio.gather(*hits)
+                await asyncio.sleep(0.02)
+            assert changes == ["open"]
+            assert connection.state.state == "down"
+            assert (lost.degraded, healthy.degraded) == (30 * sum(here.values()), 0)

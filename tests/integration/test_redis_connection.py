@@ -17,7 +17,8 @@ import pytest
 from redis.asyncio import Redis
 
 from serving.embedded_redis import LONGEST_SOCKET_PATH, EmbeddedRedis, EmbeddedRedisError
-from serving.redis_connection import FAILURES_TO_OPEN, Connection, RedisDown, RedisRefused, Script
+from serving.redis_breaker import FAILURES_TO_OPEN
+from serving.redis_connection import Connection, RedisDown, RedisRefused, Script
 
 PATIENT = 5.0
 
