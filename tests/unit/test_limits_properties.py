@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from itertools import chain
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,8 @@ START = 1_800_000_000 * SECOND
 REQUESTS = Limit("requests", 1, 5)
 TOKENS = Limit("tokens", 100, 1_000, "tokens")
 CLEAN = Evidence(0.0, 0.0, near_threshold=False)
+SURE = Evidence(1.0, 0.0, near_threshold=False)
+CAMPAIGN = 1 << 63
 
 
 class Shared(LocalStorage):
@@ -123,7 +126,7 @@ attack = st.one_of(
         evidence=evidence,
         tokens=st.integers(1, 25_000),
         similarity=st.floats(0, 1),
-        pattern=st.sampled_from([0, 0b1111, 1 << 63]),
+        pattern=st.sampled_from([0, 0b1111, CAMPAIGN]),
     ),
     st.builds(RefusedKey, address=st.sampled_from(["there", "here"]), credential=st.integers(1, 2**64 - 1)),
 )
@@ -135,10 +138,44 @@ waves = st.lists(
 )
 
 
-class Village:
-    """A bystander at an address, `here`, which has been known for an hour; others may attack from there too."""
+Attack = list[tuple[int, list[Sighting | RefusedKey]]]
 
-    def __init__(self) -> None:
+
+@dataclass(frozen=True)
+class Bystander:
+    """Somebody at the address `here` who has nothing to do with the attacks that come from there too."""
+
+    principal: str
+    hours_known: int
+    own: bool = True
+    quotes: tuple[bool, ...] = (False,)  # which of its texts are the campaign's, over and over
+
+    def sends(self, number: int) -> Sighting:
+        quoted = self.quotes[number % len(self.quotes)]
+        return Sighting(
+            self.principal,
+            "here",
+            Knobs(),
+            SURE if quoted else CLEAN,
+            50,
+            pattern=CAMPAIGN if quoted else 0b1111,
+            own=self.own,
+        )
+
+
+ESTABLISHED = Bystander("bystander", hours_known=1)
+ANONYMOUS = Bystander("here", hours_known=0)
+ANALYST = Bystander("analyst", hours_known=1, quotes=(True, False, False, False, False))
+AGENT = Bystander("agent", hours_known=1, own=False, quotes=(True,))
+NEWCOMER = Bystander("newcomer", hours_known=0)
+
+
+class Village:
+    """A bystander at an address, `here`, and a clock; others may attack from there too."""
+
+    def __init__(self, bystander: Bystander = ESTABLISHED) -> None:
+        self.who = bystander
+        self.asked = 0
         self.now_us = START
         self.memory = Memory(self.clock)
         self.states = LocalStates(self.clock)
@@ -153,15 +190,16 @@ class Village:
 
     async def bystander(self) -> Admission:
         limits, costs = [REQUESTS, TOKENS], {"tokens": 50}
-        admission = await self.limiter.hit("bystander", limits, costs, adaptive=Adaptive(), address="here")
+        admission = await self.limiter.hit(self.who.principal, limits, costs, adaptive=Adaptive(), address="here")
         if admission.allowed:
-            self.watcher.saw(Sighting("bystander", "here", Knobs(), CLEAN, 50, pattern=0b1111))
+            self.watcher.saw(self.who.sends(self.asked))
+            self.asked += 1
         return admission
 
-    async def lives(self, attack: list[tuple[int, list[Sighting | RefusedKey]]]) -> list[Admission]:
-        for _ in range(6):
+    async def lives(self, attack: Attack) -> list[Admission]:
+        for _ in range(6 * self.who.hours_known):
             self.now_us += 200 * SECOND
-            await self.bystander()
+            self.watcher.saw(replace(self.who.sends(1), own=True, evidence=CLEAN, pattern=0))
             await self.watcher.drain()
         seen = []
         for wait_us, sightings in attack:
@@ -170,6 +208,7 @@ class Village:
                 self.watcher.saw(sighting)
             await self.watcher.drain()
             seen.append(await self.bystander())
+            await self.watcher.drain()
         return seen
 
 
@@ -189,11 +228,52 @@ class WithStandings(LocalStorage):
 
 
 @settings(max_examples=100, deadline=None)
-@given(attack=waves)
-def test_no_attack_lowers_the_room_of_who_has_nothing_to_do_with_it(
-    attack: list[tuple[int, list[Sighting | RefusedKey]]],
-) -> None:
-    with_attack = asyncio.run(Village().lives(attack))
-    without = asyncio.run(Village().lives([(wait_us, []) for wait_us, _ in attack]))
+@given(attack=waves, who=st.sampled_from([ESTABLISHED, ANALYST, AGENT]))
+def test_no_attack_lowers_the_room_of_who_has_nothing_to_do_with_it(attack: Attack, who: Bystander) -> None:
+    with_attack = asyncio.run(Village(who).lives(attack))
+    without = asyncio.run(Village(who).lives([(wait_us, []) for wait_us, _ in attack]))
     assert [admission.states for admission in with_attack] == [admission.states for admission in without]
     assert {admission.factor for admission in with_attack} == {1.0}
+
+
+@settings(max_examples=100, deadline=None)
+@given(attack=waves)
+def test_no_attack_with_keys_lowers_the_room_of_who_sends_none_from_that_address(attack: Attack) -> None:
+    keyed = [(wait_us, [each for each in seen if isinstance(each, Sighting)]) for wait_us, seen in attack]
+    with_attack = asyncio.run(Village(ANONYMOUS).lives(keyed))
+    without = asyncio.run(Village(ANONYMOUS).lives([(wait_us, []) for wait_us, _ in attack]))
+    assert [admission.states for admission in with_attack] == [admission.states for admission in without]
+
+
+@settings(max_examples=100, deadline=None)
+@given(attack=waves)
+def test_no_attack_of_established_or_anonymous_senders_lowers_the_room_of_newcomers_at_their_address(
+    attack: Attack,
+) -> None:
+    sent = [(wait, [each for each in seen if isinstance(each, Sighting)]) for wait, seen in attack]
+    anonymous = [(wait, [replace(each, principal=each.address) for each in seen]) for wait, seen in sent]
+    old = [(wait, [replace(each, principal="old hand", pattern=0) for each in seen]) for wait, seen in sent]
+    for history in (anonymous, old):
+        village, alone = Village(NEWCOMER), Village(NEWCOMER)
+        for each in (village, alone):
+            asyncio.run(becomes_established(each, "old hand"))
+        with_attack = asyncio.run(village.lives(history))
+        without = asyncio.run(alone.lives([(wait_us, []) for wait_us, _ in attack]))
+        assert [admission.states for admission in with_attack] == [admission.states for admission in without]
+
+
+@pytest.mark.parametrize("who", [ANALYST, AGENT])
+def test_who_quotes_a_hot_campaign_or_passes_it_on_keeps_all_room(who: Bystander) -> None:
+    heating = [Sighting(f"key {n}", f"addr {n}", Knobs(), SURE, 50, pattern=CAMPAIGN) for n in range(20)]
+    village = Village(who)
+    admissions = asyncio.run(village.lives([(SECOND, heating), *[(20 * SECOND, heating[:3])] * 60]))
+    assert len(village.states._patterns) >= 1
+    assert {admission.factor for admission in admissions} == {1.0}
+    assert all(admission.allowed for admission in admissions)
+
+
+async def becomes_established(village: Village, name: str) -> None:
+    for _ in range(6):
+        village.watcher.saw(Sighting(name, "here", Knobs(), CLEAN, 50))
+        await village.watcher.drain()
+        village.now_us += 150 * SECOND
