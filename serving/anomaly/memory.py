@@ -20,14 +20,13 @@ class _Known:
     standing: Standing
     adaptive: Adaptive
     told_us: int
+    until_us: float
 
-    @property
-    def until_us(self) -> float:
-        standing, adaptive = self.standing, self.adaptive
-        if standing.pin != NO_PIN:
-            return math.inf
-        missing = (adaptive.ceiling - standing.factor) / max(adaptive.ceiling - adaptive.floor, 1e-9)
-        return standing.bad_us + (adaptive.cool_down_s + adaptive.recovery_s * min(missing, 1)) * SECOND_US
+
+def _known(standing: Standing, adaptive: Adaptive, told_us: int) -> _Known:
+    missing = (adaptive.ceiling - standing.factor) / max(adaptive.ceiling - adaptive.floor, 1e-9)
+    whole_us = standing.bad_us + (adaptive.cool_down_s + adaptive.recovery_s * min(missing, 1)) * SECOND_US
+    return _Known(standing, adaptive, told_us, whole_us if standing.pin == NO_PIN else math.inf)
 
 
 class Memory:
@@ -56,11 +55,11 @@ class Memory:
         here_us, told = self._clock_us(), standing.moved(-now_us)
         counts = counting(told, remembered, 0) or told
         if counts is not told:  # but an operator's word is the latest
-            self._lowered[caller] = _Known(counts.moved(here_us), adaptive, here_us)
+            self._lowered[caller] = _known(counts.moved(here_us), adaptive, here_us)
             return
         self._lowered.pop(caller, None)
         if _held(told, 0, adaptive):
-            self._lowered[caller] = _Known(told.moved(here_us), adaptive, here_us)
+            self._lowered[caller] = _known(told.moved(here_us), adaptive, here_us)
             if len(self._lowered) > self._max_callers:
                 self._lowered.popitem(last=False)
 
@@ -68,7 +67,7 @@ class Memory:
         """Redis has nothing of a caller: what an operator once said of it was taken back."""
         known = self._lowered.get(caller)
         if known is not None and known.standing.pin != NO_PIN:
-            unpinned = replace(known, standing=known.standing.unpinned)
+            unpinned = _known(known.standing.unpinned, known.adaptive, known.told_us)
             self._lowered[caller] = unpinned
             if not _held(unpinned.standing, self._clock_us(), unpinned.adaptive):
                 del self._lowered[caller]
