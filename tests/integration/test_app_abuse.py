@@ -16,7 +16,6 @@ import pytest
 
 from serving.anomaly.standing import Standing
 from serving.anomaly.state import State
-from serving.anomaly.store import RedisStates
 from serving.embedded_redis import EmbeddedRedis
 from serving.event_log import FIELD, STREAM
 from serving.keys import Key, KeyTable
@@ -168,15 +167,6 @@ async def test_a_sender_without_a_key_behind_an_attacking_keys_address_keeps_all
         assert (await ask(service, client, times=25))[-1].status_code == 429
     async with service.client() as client:
         assert {answer.status_code for answer in await ask(service, client, CLEAN, times=10)} == {200}
-
-
-async def test_keys_are_not_tried_without_end_from_a_banned_address(opened: Opened) -> None:
-    service = await opened()
-    address = address_id("192.0.2.1", SECRET.encode())
-    async with service.client(**{"X-API-Key": "wr_" + "0" * 43}) as client:
-        assert (await client.post("/classify", json={"text": CLEAN})).status_code == 401
-        await RedisStates(service.gateway.connection).pin(address, 0)
-        assert (await client.post("/classify", json={"text": CLEAN})).status_code == 403
 
 
 async def test_who_has_the_key_feels_its_limit_at_every_address(opened: Opened) -> None:
