@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -138,7 +139,7 @@ waves = st.lists(
 )
 
 
-Attack = list[tuple[int, list[Sighting | RefusedKey]]]
+Attack = Sequence[tuple[int, Sequence[Sighting | RefusedKey]]]
 
 
 @dataclass(frozen=True)
