@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -57,19 +57,48 @@ def ask(connection: socket.socket, request: bytes) -> dict[str, Any]:
 
 async def ask_all(port: int, requests: Sequence[bytes], concurrency: int) -> list[dict[str, Any]]:
     """Every request once, `concurrency` at a time, each on its own kept-alive connection."""
+    loop = asyncio.get_running_loop()
     waiting = iter(requests)
-    answers: list[dict[str, Any]] = []
+    clients = [_Client(waiting, loop.create_future()) for _ in range(concurrency)]
+    for client in clients:
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]
+    heads_and_bodies = await asyncio.gather(*(client.done for client in clients))
+    return [_checked(head, body) for answers in heads_and_bodies for head, body in answers]
 
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for request in waiting:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            answers.append(_checked(head, await reader.readexactly(_content_length(head))))
-        writer.close()
 
-    await asyncio.gather(*(client() for _ in range(concurrency)))
-    return answers
+class _Client(asyncio.Protocol):
+    """Sends the next of the requests that all clients share as soon as it has an answer; `done` holds its answers."""
+
+    def __init__(self, waiting: Iterator[bytes], done: asyncio.Future[list[tuple[bytes, bytes]]]) -> None:
+        self.done = done
+        self._waiting = waiting
+        self._received = b""
+        self._answers: list[tuple[bytes, bytes]] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._next()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        if end and len(body) == _content_length(head):
+            self._answers.append((head, body))
+            self._received = b""
+            self._next()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(error or RuntimeError("the service closed a connection"))
+
+    def _next(self) -> None:
+        request = next(self._waiting, None)
+        if request is not None:
+            self._transport.write(request)
+            return
+        self.done.set_result(self._answers)
+        self._transport.close()
 
 
 def _content_length(head: bytes) -> int:

@@ -16,10 +16,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from data.candidates import Candidates, CandidateStage
+from data.commit import code_commit
 from data.config import BuildConfig, SourceConfig
 from data.dataset import Row, content_hash, write_split
 from data.datasheet import datasheet
@@ -33,7 +36,7 @@ from data.report import Facts, build_report
 from data.schema import Example, Kind
 from data.selection import capped, paired, weights
 from data.sources import SourceUnavailableError
-from data.splits import assign
+from data.splits import Split, assign
 
 HERE = Path(__file__).parent
 Say = Callable[[str], None]
@@ -49,21 +52,36 @@ class Selection:
 
 
 def build(
-    config: BuildConfig, out: Path, *, data_dir: Path | None = None, say: Say = lambda _: None
+    config: BuildConfig,
+    out: Path,
+    *,
+    data_dir: Path | None = None,
+    learned: Path | None = None,
+    say: Say = lambda _: None,
 ) -> dict[str, object]:
     """Build into the folder `out` and return its manifest.
+
+    `learned` is a dataset that a model has learned from already which is to go on with this one: what resembles its
+    training rows is for training here too, so that validation stays unseen.
 
     Raises SourceUnavailableError if not one source can be read.
     """
     cache = out / "cache"
     held_out = evaluation_texts(data_dir)
     say(f"{len(held_out.texts)} evaluation rows" + _named("; cannot be had", held_out.missing))
-    candidates, unavailable = _gather(CandidateStage(config, held_out, data_dir, cache), config, say)
+    stage = CandidateStage(config, held_out, data_dir, cache)
+    candidates, unavailable = _gather(stage, config, say)
     if len(unavailable) == len(config.sources):
         raise SourceUnavailableError("no source can be read: " + "; ".join(unavailable.values()))
     selection = _select(config, candidates, cache, say)
-    rows = _rows(config, selection)
-    manifest = _write(config, out, rows, Facts(candidates, selection.cleaned, held_out, unavailable))
+    rows = _rows(config, selection, _texts(learned / "train.parquet") if learned else frozenset())
+    if config.planted.count:
+        planted = _plant(stage, config, rows)
+        candidates.append(planted)
+        rows += [Row(one, _own_side(one), one.group or one.id, 1.0) for one in planted.examples]
+        say(f"{PLANTED}: {len(planted.examples)} texts")
+    rows.sort(key=lambda row: row.example.id)
+    manifest = _write(config, out, rows, Facts(candidates, selection.cleaned, held_out, unavailable), learned)
     say(f"{manifest['rows']} rows in {out}, content {str(manifest['content_hash'])[:12]}")
     return manifest
 
@@ -82,10 +100,6 @@ def _gather(stage: CandidateStage, config: BuildConfig, say: Say) -> tuple[list[
     for name, count in config.generated.items():
         found.append(_own(stage, source_of(name), count, generate(name, config.seed, count)))
         say(f"{found[-1].source}: {len(found[-1].examples)} candidates")
-    if config.planted.count:
-        texts = plant([example for one in found for example in one.examples], config.planted, config.seed)
-        found.append(_own(stage, PLANTED, config.planted.count, texts))
-        say(f"{PLANTED}: {len(found[-1].examples)} candidates")
     return found, unavailable
 
 
@@ -128,13 +142,37 @@ def _grouping(config: BuildConfig, pool: Sequence[Example], cache: Path, say: Sa
     return Grouping(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def _rows(config: BuildConfig, selection: Selection) -> list[Row]:
+def _texts(split: Path) -> frozenset[str]:
+    return frozenset(pq.read_table(split, columns=["text"])["text"].to_pylist())
+
+
+def _rows(config: BuildConfig, selection: Selection, learned: frozenset[str]) -> list[Row]:
     examples, groups = selection.examples, selection.groups
     strata = [_strata(example) for example in examples]
-    splits = assign(groups, strata, share=config.validation_share, seed=config.seed)
+    own = {source_of(name) for name in config.generated}
+    pinned = {row: _own_side(example) for row, example in enumerate(examples) if example.source in own}
+    pinned |= {row: "train" for row, example in enumerate(examples) if example.text in learned}
+    splits = assign(groups, strata, share=config.validation_share, seed=config.seed, pinned=pinned)
     weight = weights(examples, config.sources, config.weak_weight)
     rows = [Row(*row) for row in zip(examples, splits, groups, weight, strict=True)]
-    return sorted(rows, key=lambda row: row.example.id)
+    # a text of ours that resembles one of the other side has no side
+    return [row for number, row in enumerate(rows) if pinned.get(number, row.split) == row.split]
+
+
+def _plant(stage: CandidateStage, config: BuildConfig, rows: Sequence[Row]) -> Candidates:
+    """Planted documents of both sides, each made of the rows of its own side."""
+    validation = round(config.planted.count * config.validation_share)
+    counts: dict[Split, int] = {"train": config.planted.count - validation, "validation": validation}
+    texts: list[Example] = []
+    for side, count in counts.items():
+        examples = [replace(row.example, group=row.group) for row in rows if row.split == side]
+        texts += plant(examples, config.planted.model_copy(update={"count": count}), config.seed, side)
+    return _own(stage, PLANTED, config.planted.count, texts)
+
+
+def _own_side(example: Example) -> Split:
+    """The side that a text of ours was made for."""
+    return "validation" if example.split == "validation" else "train"
 
 
 def _strata(example: Example) -> list[str]:
@@ -142,7 +180,7 @@ def _strata(example: Example) -> list[str]:
     return [f"{example.source} {name}" for name in (example.kind, *sorted(example.harm_categories))]
 
 
-def _write(config: BuildConfig, out: Path, rows: list[Row], facts: Facts) -> dict[str, object]:
+def _write(config: BuildConfig, out: Path, rows: list[Row], facts: Facts, learned: Path | None) -> dict[str, object]:
     manifest_path = out / "manifest.json"
     manifest_path.unlink(missing_ok=True)
     for split in ("train", "validation"):
@@ -150,9 +188,11 @@ def _write(config: BuildConfig, out: Path, rows: list[Row], facts: Facts) -> dic
     report = build_report(rows, facts)
     manifest: dict[str, object] = {
         "content_hash": content_hash(rows),
+        "commit": code_commit(),
         "rows": len(rows),
         "splits": dict(sorted(Counter(row.split for row in rows).items())),
         "config": config.model_dump(mode="json"),
+        "learned": json.loads((learned / "manifest.json").read_text())["content_hash"] if learned else None,
         "unavailable": facts.unavailable,
         "evaluation_sets_missing": facts.held_out.missing,
     }
@@ -179,6 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="default: data/build.yaml")
     parser.add_argument("--out", type=Path, default=Path("var/dataset"))
     parser.add_argument("--samples", action="store_true", help="use data/samples instead of the public corpora")
+    parser.add_argument("--learned", type=Path, help="a dataset that the model to go on with has learned from")
     options = parser.parse_args(arguments)
     samples = HERE / "samples"
     config = BuildConfig.load(options.config or (samples if options.samples else HERE) / "build.yaml")
@@ -188,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{time.monotonic() - begun:6.1f} s  {line}\n")
 
     try:
-        build(config, options.out, data_dir=samples if options.samples else None, say=say)
+        build(config, options.out, data_dir=samples if options.samples else None, learned=options.learned, say=say)
     except SourceUnavailableError as error:
         sys.stderr.write(f"{error}\n")
         return 1

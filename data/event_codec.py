@@ -52,11 +52,17 @@ def event_of(fields: Mapping[str, Any]) -> Event:
         categories=tuple(Category(name) for name in fields["categories"]),
         scores={Category(name): _number(score) for name, score in fields["scores"].items()},
         reasons=tuple(Reason(**{**reason, "score": _number(reason["score"])}) for reason in fields["reasons"]),
-        coverage=Coverage(**fields["coverage"]),
+        coverage=_coverage(fields["coverage"]),
         embedding=None if embedding is None else tuple(embedding),
         cluster=None if cluster is None else ClusterMatch(**cluster),
     )
     return Event(**known)
+
+
+def _coverage(fields: Mapping[str, Any]) -> Coverage:
+    """Coverage from its fields; a writer that was older left some out, a newer one added some."""
+    known = {field.name: fields[field.name] for field in dataclasses.fields(Coverage) if field.name in fields}
+    return Coverage(**{**known, "unread_scripts": tuple(known.get("unread_scripts") or ())})
 
 
 def _number(value: float | None) -> float:

@@ -36,6 +36,16 @@ _REASON: Final = pa.struct(
         ("detail", pa.string()),
     ]
 )
+_COVERAGE: Final = pa.struct(
+    [
+        ("tokens", pa.int64()),
+        ("scanned", pa.int64()),
+        ("windows", pa.int64()),
+        ("readable", pa.float64()),
+        ("foreign", pa.int64()),
+        ("unread_scripts", pa.list_(pa.string())),
+    ]
+)
 SCHEMA: Final = pa.schema(
     [
         ("id", pa.string()),
@@ -50,7 +60,7 @@ SCHEMA: Final = pa.schema(
         ("categories", pa.list_(pa.string())),
         *((f"score_{category}", pa.float64()) for category in CATEGORIES),
         ("reasons", pa.list_(_REASON)),
-        ("coverage", pa.struct([("tokens", pa.int64()), ("scanned", pa.int64()), ("windows", pa.int64())])),
+        ("coverage", _COVERAGE),
         ("changes", pa.map_(pa.string(), pa.int64())),
         ("anomaly", pa.float64()),
         ("signals", pa.map_(pa.string(), pa.float64())),

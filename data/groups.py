@@ -18,7 +18,6 @@ from datasketch import MinHash, MinHashLSH
 from data.schema import Example
 from data.shingles import Hashes, Shingler, pairs, words
 
-
 _SAME: Final = 0.9  # the Jaccard estimate from which a text need not be compared with others any more
 
 

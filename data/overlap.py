@@ -4,7 +4,11 @@
 
 Two tests, both exact (an inverted index, no sampling): a Jaccard similarity of neighbouring word pairs, which
 finds edited copies of any length; and the share of 8-word runs that two texts have in common relative to the
-shorter one, which finds a text that was put into a longer one (Brown et al. 2020 use 13-word runs likewise).
+shorter one, which finds a text that was put into a longer one (Brown et al. 2020 use 13-word runs likewise). A text of
+5 to 7 words is one run as a whole. Shorter ones ("I don't know") stand in too many texts to be copies.
+
+Words are compared in NFKC and case-folded. Letters of other scripts that look alike, digits for letters and encodings
+are not undone: an attack rewritten like that is another text here.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from data.shingles import Hashes, Shingler, canonical, jaccard, pairs, sequences
 from data.sources import SourceUnavailableError, load, registry
 
 RUN = 8
+SHORTEST = 5  # words of a text that can be found in another one
+_SHORT = range(SHORTEST, RUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,11 @@ class Match:
     evaluation_set: str
     test: str
     share: float
+
+
+def _as_one_run(hashed: Hashes, length: int) -> Hashes:
+    """The text as one run, if it has so many words."""
+    return sequences(hashed, length) if len(hashed) == length else hashed[:0]
 
 
 class _Postings:
@@ -68,6 +79,7 @@ class OverlapIndex:
         self._exact: dict[str, str] = {}
         self._pairs: list[Hashes] = []
         runs: list[Hashes] = []
+        hashes: list[Hashes] = []
         for name, text in texts:
             key = canonical(text)
             if key in self._exact:
@@ -75,10 +87,13 @@ class OverlapIndex:
             self._exact[key] = name
             hashed = self._shingler.hash_words(text)
             self._names.append(name)
+            hashes.append(hashed)
             self._pairs.append(pairs(hashed))
             runs.append(sequences(hashed, RUN))
         self._run_counts = np.array([len(one) for one in runs], dtype=np.int64)
         self._by_pair, self._by_run = _Postings(self._pairs), _Postings(runs)
+        self._whole = {length: _Postings([_as_one_run(one, length) for one in hashes]) for length in _SHORT}
+        self._inside = {length: _Postings([sequences(one, length) for one in hashes]) for length in _SHORT}
 
     def match(self, text: str) -> Match | None:
         """The first test that finds a repeated evaluation row, or None for a text of its own."""
@@ -86,7 +101,7 @@ class OverlapIndex:
         if name is not None:
             return Match(name, "exact", 1.0)
         hashed = self._shingler.hash_words(text)
-        return self._similar(pairs(hashed)) or self._contained(sequences(hashed, RUN))
+        return self._similar(pairs(hashed)) or self._contained(sequences(hashed, RUN)) or self._short(hashed)
 
     def _similar(self, found: Hashes) -> Match | None:
         """Prefix filter: a similar row shares at least `need` pairs, so one of the `keep` rarest is shared."""
@@ -115,6 +130,15 @@ class OverlapIndex:
         best = int(shares.argmax())
         share = float(shares[best])
         return Match(self._names[best], "contained", share) if share >= self._containment else None
+
+    def _short(self, hashed: Hashes) -> Match | None:
+        """A whole evaluation row of fewer than RUN words in the text, or a text as short in an evaluation row."""
+        for length in _SHORT:
+            postings = self._inside[length] if len(hashed) == length else self._whole[length]
+            rows = postings.rows(*postings.ranges(sequences(hashed, length)))
+            if len(rows):
+                return Match(self._names[rows.min()], "contained", 1.0)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 A grammar's carriers are recognisable, and so the carrier could become the label. Here the document is a public
 one, the attack comes from our grammars or is a short attack of a public corpus, and the same document stands
-there clean, or with a harmless sentence at the same place.
+there clean, or with a harmless sentence at the same place. Documents and attacks of one side of the split are never
+joined with those of the other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Final
 from data.config import PlantingConfig
 from data.generators import benign, payloads
 from data.generators.grammar import Grammar, load_grammar
+from data.generators.registry import split_of
 from data.schema import Example, Kind, LicenceClass
+from data.splits import Split
 
 SOURCE: Final = "weir_planted"
 _SHORTEST, _LONGEST = 250, 2600  # characters of a document: a few windows, so that training can show them all
@@ -34,10 +37,11 @@ class _Place:
     joint: str
 
 
-def plant(examples: Sequence[Example], config: PlantingConfig, seed: int) -> Iterator[Example]:
+def plant(examples: Sequence[Example], config: PlantingConfig, seed: int, side: Split) -> Iterator[Example]:
     """`config.count` texts, fewer if there are not enough documents; deterministic.
 
-    Of each document: the attack, and the clean text or a twin with a harmless sentence at the same place.
+    Of each document: the attack, and the clean text or a twin with a harmless sentence at the same place. `examples`
+    are the rows of `side`, and the templates of our own sentences are those of that side.
     """
     grammar = load_grammar()
     documents = [one for one in _harmless(examples, config.documents) if len(one.text) >= _SHORTEST]
@@ -47,7 +51,7 @@ def plant(examples: Sequence[Example], config: PlantingConfig, seed: int) -> Ite
     made = 0
     for document in documents:
         rng = random.Random(f"{SOURCE}:{seed}:{document.id}")  # noqa: S311
-        for text, kind, labels in _family(grammar, rng, document.text, attacks):
+        for text, kind, labels in _family(grammar, rng, document.text, attacks, side):
             if made == config.count:
                 return
             yield Example(
@@ -55,8 +59,9 @@ def plant(examples: Sequence[Example], config: PlantingConfig, seed: int) -> Ite
                 text=text,
                 source=SOURCE,
                 kind=kind,
+                split=side,
                 licence_class=LicenceClass.PERMISSIVE_UPSTREAM,
-                group=f"{SOURCE}/{document.group or document.id}",
+                group=document.group or document.id,
                 labels={**labels, "document": document.source},
             )
             made += 1
@@ -77,7 +82,7 @@ def _attacks(examples: Sequence[Example], sources: Sequence[str]) -> list[str]:
 
 
 def _family(
-    grammar: Grammar, rng: random.Random, document: str, attacks: Sequence[str]
+    grammar: Grammar, rng: random.Random, document: str, attacks: Sequence[str], side: Split
 ) -> Iterator[tuple[str, Kind, dict[str, str]]]:
     text = _excerpt(document, rng)
     place = _place(text, rng)
@@ -85,6 +90,8 @@ def _family(
         attack, intent = rng.choice(attacks), "corpus"
     else:
         payload = payloads.planted(grammar, rng, "document")
+        while split_of(payload.key) != side:
+            payload = payloads.planted(grammar, rng, "document")
         attack, intent = payload.text, payload.intent
     facts = {"placement": place.name, "carrier": "document"}
     yield _inserted(text, place, attack), Kind.INJECTION, {**facts, "form": "attack", "intent": intent}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from data.candidates import Candidates
 from data.dataset import Row
 from data.overlap import HeldOut
+from data.planting import SOURCE as PLANTED
 from data.quality import Cleaned, length_summary, target_counts
 from data.sources import registry
 
@@ -53,11 +55,18 @@ def _describe(rows: Sequence[Row]) -> dict[str, object]:
     }
 
 
+_OWN: Final = {
+    PLANTED: "documents of other sources here, with sentences of ours or of other sources planted (data/planting.py)"
+}
+_GENERATED: Final = "written by our own generators (data/generators)"
+_OWN_LICENCE: Final = {PLANTED: "those of the documents"}
+
+
 def _source(candidates: Candidates, rows: Sequence[Row], cleaned: Cleaned) -> dict[str, object]:
     source = registry().get(candidates.source)
     return {
-        "origin": source.origin if source else "written by our own generators (data/generators)",
-        "licence": source.licence if source else "Apache-2.0",
+        "origin": source.origin if source else _OWN.get(candidates.source, _GENERATED),
+        "licence": source.licence if source else _OWN_LICENCE.get(candidates.source, "Apache-2.0"),
         "read": candidates.rows,
         "unlicensed": candidates.unlicensed,
         "unwanted": candidates.unwanted,

@@ -107,36 +107,51 @@ class Example:
     def targets(self) -> dict[Category, float | None]:
         """What this row teaches each head: 1.0, 0.0, or None where it says nothing (masked in the loss).
 
-        A jailbreak often carries a harmful request, so it says nothing about harm. A harm row is negative
-        for injection, positive for its own categories, silent about those that overlap them, and silent
-        about every harm if its source names none.
+        A harm row is negative for injection, positive for its own categories, silent about those that overlap
+        them, and silent about every harm if its source names none. A jailbreak often carries a harmful request,
+        so it says nothing about harm either, unless its categories are named.
         """
         if self.kind is Kind.BENIGN:
             return dict.fromkeys(CATEGORIES, 0.0)
-        if self.kind in (Kind.INJECTION, Kind.JAILBREAK):
-            targets: dict[Category, float | None] = dict.fromkeys(CATEGORIES)
-            targets[Category.INJECTION] = 1.0
-            return targets
-        targets = dict.fromkeys(CATEGORIES, 0.0 if self.harm_categories else None)
-        targets[Category.INJECTION] = 0.0
+        targets: dict[Category, float | None] = dict.fromkeys(CATEGORIES, 0.0 if self.harm_categories else None)
+        targets[Category.INJECTION] = 0.0 if self.kind is Kind.HARM else 1.0
         for category in self.harm_categories:
             targets.update(dict.fromkeys(OVERLAPPING_HARMS[category]))
         targets.update(dict.fromkeys(self.harm_categories, 1.0))
         return targets
 
 
+# A text counts as legible up to here. Few harmless English texts quote more (docs/models.md), and a sentence that
+# asks for something is hardly shorter than the second in any script.
+LEAST_READABLE: Final = 0.8
+MOST_FOREIGN: Final = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a text the model saw. `complete` is false as soon as one token was left out."""
+    """How much of a text the model saw. `complete` is false as soon as one token was left out.
+
+    `readable` is the share of the letters that the model can read, and `unread_scripts` names the scripts ("thai") of
+    the others, that of most letters first. `foreign` says how much is in scripts or words that it does not read at all,
+    in Latin letters (models/legibility.py).
+    """
 
     tokens: int
     scanned: int
     windows: int
+    readable: float = 1.0
+    foreign: int = 0
+    unread_scripts: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Whether every token was scanned."""
         return self.scanned >= self.tokens
+
+    @property
+    def legible(self) -> bool:
+        """Whether so much of it could be read that low scores are a judgement."""
+        return self.readable >= LEAST_READABLE and self.foreign < MOST_FOREIGN
 
 
 @dataclass(frozen=True, slots=True)

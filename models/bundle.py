@@ -75,7 +75,9 @@ class Manifest:
     `max_length` is a window in tokens with its two special ones, `stride` the step between windows. With
     m = max over windows of the logit, a score is
     sigmoid((m - window_penalty * ln(number of windows)) / temperature + bias); `operating_points` holds the
-    threshold on that score by point name and category. `self_test` is judged at `self_test_point`.
+    threshold on that score by point name and category. `self_test` is judged at `self_test_point`. `scripts` are
+    those that the model was found to read (training.languages); letters of others count as unread. `commit` is that of
+    the export; `commits` names those of "data", "training" and "export", as far as they are known.
     """
 
     format: Literal[1]
@@ -98,6 +100,8 @@ class Manifest:
     metrics: Mapping[str, JsonValue]
     training: Mapping[str, JsonValue]
     self_test_point: str = "fpr_1%"
+    scripts: tuple[str, ...] = ("latin",)
+    commits: Mapping[str, str] = Field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse facts that contradict each other."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from data.schema import Coverage, Prediction
 from models import aggregate
 from models.bundle import MODEL, TOKENIZER, Bundle, BundleError, Manifest
 from models.clusters import CLUSTERS, NO_CLUSTERS, Clusters, ClustersError, read_clusters
+from models.legibility import Legibility, legibility, worst
 from models.normalize import MAIN, normalize
 from models.windows import TokenizerError, Window, Windower
 
@@ -35,11 +36,24 @@ class Prepared:
     tokens: int
     scanned: int
     changes: Mapping[str, int]
+    legibility: Legibility
 
     @property
     def main_windows(self) -> int:
         """How many windows cover the text as its reader sees it."""
         return sum(window.view == MAIN for window in self.windows)
+
+    @property
+    def coverage(self) -> Coverage:
+        """How much of the text the model will see, and how well it can read it."""
+        return Coverage(
+            tokens=self.tokens,
+            scanned=self.scanned,
+            windows=self.main_windows,
+            readable=self.legibility.readable,
+            foreign=self.legibility.foreign,
+            unread_scripts=tuple(self.legibility.unread),
+        )
 
     @property
     def cost(self) -> int:
@@ -63,9 +77,9 @@ class Classifier:
         manifest: Manifest,
         windower: Windower,
         session: ort.InferenceSession,
-        *,
         provider: str,
         max_batch_tokens: int,
+        *,
         clusters: Clusters = NO_CLUSTERS,
     ) -> None:
         self.manifest = manifest
@@ -106,17 +120,26 @@ class Classifier:
         """The bundle's version, on every Prediction."""
         return self.manifest.version
 
+    def reading(self, scripts: Sequence[str]) -> Classifier:
+        """The same model, taken to read these scripts."""
+        manifest = replace(self.manifest, scripts=tuple(scripts))
+        return Classifier(
+            manifest, self._windower, self._session, self.provider, self.max_batch_tokens, clusters=self.clusters
+        )
+
     def prepare(self, text: str) -> Prepared:
         """Normalise, tokenise and cut into windows. Runs no model; linear in the length of the text."""
         normalized = normalize(text)
-        main, *others = normalized.views
-        windows, tokens = self._windower.windows(main)
-        more = [window for view in others for window in self._windower.windows(view)[0]]
+        cuts = [self._windower.windows(view) for view in normalized.views]
+        scripts = self.manifest.scripts
         return Prepared(
-            windows=(*windows, *more),
-            tokens=tokens,
-            scanned=tokens,
+            windows=tuple(window for cut in cuts for window in cut.windows),
+            tokens=cuts[0].tokens,
+            scanned=cuts[0].tokens,
             changes=normalized.changes,
+            legibility=worst(
+                [legibility(view.text, cut.unknown, scripts) for view, cut in zip(normalized.views, cuts, strict=True)]
+            ),
         )
 
     def run(self, windows: Sequence[Window]) -> WindowOutputs:
@@ -151,7 +174,7 @@ class Classifier:
         embedding = outputs.embeddings[highest[max(scores, key=scores.__getitem__)]].copy()
         return Prediction(
             scores=scores,
-            coverage=Coverage(prepared.tokens, prepared.scanned, prepared.main_windows),
+            coverage=prepared.coverage,
             spans={category: prepared.windows[row].span for category, row in highest.items()},
             embedding=embedding,
             changes=prepared.changes,

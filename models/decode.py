@@ -11,23 +11,31 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from models.decode_ciphers import backwards, leetspeak, marks, rot13, spaced
+from models.decode_base64 import base32_text, base64_pieces, base64_text
+from models.decode_ciphers import backwards, leetspeak, marks, rot13
+from models.decode_spacing import interleaved, regional, spaced
 from models.decode_text import is_prose, readable
-from models.decode_transports import Segment, base64_text, entities, escapes, percent, spelt_bytes
+from models.decode_transports import Segment, entities, escapes, percent, quoted, spelt_bytes
 
 __all__ = ["DEPTH", "Segment", "decode", "may_be_encoded"]
 
 DEPTH: Final = 3
 
-# Signs within words; runs of short pieces, such as spaced letters and bytes.
-_SHORT_PIECES: Final = re.compile(r"[0-9@$|!+][A-Za-z]|(?:[^0-9A-Za-z]{1,6}[0-9A-Za-z]{1,3}(?![0-9A-Za-z])){5}")
+# A sign before a letter (1gnore), a capital within a word (aWdub3Jl), a letter as a number (=49). One class of
+# characters at the beginning makes the search twice as fast as three alternatives.
+_WITHIN: Final = re.compile(r"[0-9@$|!+=A-Z](?:(?<=[0-9@$|!+])[A-Za-z]|(?<=[a-z][A-Z])|(?<==)[4-7][0-9A-Fa-f])")
+# Spaced letters and bytes.
+_SHORT_PIECES: Final = re.compile(r"(?<=[0-9A-Za-z])(?:[^0-9A-Za-z]{1,12}[0-9A-Za-z]{1,3}(?![0-9A-Za-z])){5}")
+_FLAGS: Final = re.compile("(?:[\U0001f1e6-\U0001f1ff][^A-Za-z0-9\U0001f1e6-\U0001f1ff]{0,4}){5}")
 _GROUPS: Final = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{4,15}[ ,:\n-]{1,2}[0-9A-Fa-f]{4,15}(?![0-9A-Za-z])")
 _UNBROKEN: Final = 16
 
 
 def may_be_encoded(text: str) -> bool:
     """A quick look that spares ordinary short texts the search; too often True rather than too often False."""
-    if "%" in text or "&#" in text or "\\" in text or _SHORT_PIECES.search(text):
+    if "%" in text or "&#" in text or "\\" in text or _WITHIN.search(text) or _SHORT_PIECES.search(text):
+        return True
+    if not text.isascii() and _FLAGS.search(text):
         return True
     words = text.lower().split()
     if not words or len(max(words, key=len)) >= _UNBROKEN or not marks().isdisjoint(words):
@@ -46,15 +54,18 @@ def decode(text: str, clean: Callable[[str], str], *, depth: int = DEPTH) -> lis
     segments: list[Segment] = []
     for found in _transports(text):
         segments += _accept(found, taken, lambda segment: _opened(segment, clean, depth))
-    for cipher in (spaced, leetspeak, rot13, backwards):
+    for cipher in (spaced, regional, interleaved, leetspeak, rot13, backwards):
         segments += _accept(cipher(text), taken, lambda segment: _opened(segment, clean, depth, certain=True))
     return sorted(segments, key=lambda segment: segment.start)
 
 
 def _transports(text: str) -> Iterator[Iterable[Segment]]:
     yield spelt_bytes(text, readable)
+    yield base64_pieces(text, readable)
     yield base64_text(text, readable)
+    yield base32_text(text, readable)
     yield percent(text)
+    yield quoted(text)
     yield escapes(text)
     yield entities(text)
 

@@ -1,4 +1,4 @@
-"""Spellings that only their words give away: ROT13, reversed text, leetspeak, spaced-out letters.
+"""Spellings that only their words give away: ROT13, reversed text, leetspeak.
 
 A run of words is deciphered when common English words come of it and the run itself holds none. Every finder yields
 segments in ascending order and looks at each word once.
@@ -10,7 +10,7 @@ import codecs
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from models.decode_transports import Segment
@@ -105,12 +105,12 @@ def _runs(found: Iterable[re.Match[str]], gain: Callable[[str], int]) -> Iterato
         yield start, end
 
 
-_LEET: Final = str.maketrans("0345789@$|!+", "oeastbgasiit")
+LEET: Final = str.maketrans("0345789@$|!+", "oeastbgasiit")
+ONES: Final = str.maketrans("il", "11")
 _LEET_WORD: Final = re.compile(r"[A-Za-z0-9@$|!+]+")
 _SIGNS: Final = frozenset("01345789@$|!+")
-_ORDINAL: Final = re.compile(r"[0-9]+(?:st|nd|rd|th)")
+_ORDINAL: Final = re.compile(r"[0-9]{1,9}(?:st|nd|rd|th)")
 _ONE_AS_L: Final = re.compile(r"1(?=1|[ey]|$)|(?<=1)1")
-_MOST_ONES: Final = 4
 
 
 def leetspeak(text: str) -> Iterator[Segment]:
@@ -141,83 +141,25 @@ def plain(word: str) -> str:
         return word
     if _ORDINAL.fullmatch(core):
         return word
-    return _ONE_AS_L.sub("l", core.translate(_LEET)).replace("1", "i") + word[len(core) :]
+    return _ONE_AS_L.sub("l", core.translate(LEET)).replace("1", "i") + word[len(core) :]
 
 
 def known(word: str) -> str | None:
     """The common word that a word in leetspeak means; a 1 is an i or an l."""
-    folded = word.lower().translate(_LEET)
-    ones = folded.count("1")
-    if ones > _MOST_ONES or not folded or len(folded) > 32:
-        return None
-    parts = folded.split("1")
-    for letters in itertools.product("il", repeat=ones):
-        spelt = parts[0] + "".join(letter + part for letter, part in zip(letters, parts[1:], strict=True))
-        if spelt in words():
-            return spelt
-    return None
+    folded = word.lower().translate(LEET)
+    if "1" not in folded:
+        return folded if folded in words() else None
+    return next((spelt for spelt in alike().get(folded.translate(ONES), ()) if _may_spell(folded, spelt)), None)
 
 
-_SPACED: Final = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]{1,6}[^\W_]){5,}(?![^\W_])")
-_JOINT: Final = re.compile(r"[\W_]+")
-_LEAST_UNDERSTOOD: Final = 5
-_LONGEST_WORD: Final = 14
-_LONGEST_RUN: Final = 4_000
+@functools.cache
+def alike() -> Mapping[str, Sequence[str]]:
+    """The common words in alphabetical order, by what they are with a 1 for every i and l."""
+    found: dict[str, list[str]] = {}
+    for word in sorted(words()):
+        found.setdefault(word.translate(ONES), []).append(word)
+    return found
 
 
-def spaced(text: str) -> Iterator[Segment]:
-    """Single letters with the same joint between them; a wider or other joint parts two words."""
-    for match in _SPACED.finditer(text):
-        for start in range(match.start(), match.end(), _LONGEST_RUN):
-            code = text[start : min(match.end(), start + _LONGEST_RUN)]
-            if code.isascii() and (spelt := _joined(code)):
-                yield Segment(start, start + len(code), spelt, "spacing")
-
-
-def _joined(code: str) -> str:
-    """The words that spaced-out letters spell; empty if too few of them are words."""
-    letters, first = _JOINT.sub("", code), not code[0].isalnum()
-    joints = _JOINT.findall(code)[first : first + len(letters) - 1]
-    if not joints or not letters.isascii():
-        return ""
-    joint = max(sorted(set(joints)), key=joints.count)
-    cuts = [i + 1 for i, other in enumerate(joints) if other != joint]
-    parts = [letters[low:high] for low, high in itertools.pairwise([0, *cuts, len(letters)])]
-    # Where gaps show the words, an unknown one stays whole.
-    spelt = [word for part in parts for word in ([plain(part)] if _is_whole(part, parts) else _cut(part))]
-    understood = sum(len(word) for word in spelt if len(word) > 1 and word.lower() in words())
-    needed = 0.6 if len(parts) < 3 else 0.25
-    return " ".join(spelt) if understood >= max(_LEAST_UNDERSTOOD, len(letters) * needed) else ""
-
-
-def _is_whole(part: str, parts: Sequence[str]) -> bool:
-    return known(part) is not None or (len(parts) > 2 and len(part) <= _LONGEST_WORD)
-
-
-def _cut(letters: str) -> list[str]:
-    """Letters without spaces as the fewest unknown letters and then the fewest words; time is linear."""
-    lowered = letters.lower().translate(_LEET)
-    best: list[tuple[int, int]] = [(0, 0)]
-    for end in range(1, len(lowered) + 1):
-        cost, back = best[end - 1][0] + 9, 1
-        for size in range(1, min(_LONGEST_WORD, end) + 1):
-            if _is_word(lowered[end - size : end]) and (price := best[end - size][0] + 2 + (size == 2)) < cost:
-                cost, back = price, size
-        best.append((cost, back))
-    pieces: list[str] = []
-    unknown = ""
-    end = len(lowered)
-    while end > 0:
-        size = best[end][1]
-        piece = lowered[end - size : end]
-        if size == 1 and not _is_word(piece):
-            unknown = piece + unknown
-        else:
-            pieces += [unknown, known(piece) or piece] if unknown else [known(piece) or piece]
-            unknown = ""
-        end -= size
-    return [*([unknown] if unknown else []), *reversed(pieces)]
-
-
-def _is_word(piece: str) -> bool:
-    return piece in words() or ("1" in piece and known(piece) is not None)
+def _may_spell(folded: str, spelt: str) -> bool:
+    return all(one in (other, "1") for one, other in zip(folded, spelt, strict=True))

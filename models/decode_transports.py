@@ -1,4 +1,4 @@
-"""Encodings with a format of their own: base64, hex and other spelt-out bytes, percent, escapes, HTML entities.
+"""Encodings with a format of their own: hex and other spelt-out bytes, percent, quoted-printable, escapes, entities.
 
 Each finder yields what may be encoded text, in ascending order; whether it reads as text is for the caller to judge.
 None looks at a character more than a fixed number of times.
@@ -6,7 +6,6 @@ None looks at a character more than a fixed number of times.
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 import urllib.parse
@@ -28,37 +27,10 @@ class Segment:
 
 Reader = Callable[[bytes], str]
 
-# A further line belongs to the code only if nothing but code stands on it.
-_BASE64: Final = re.compile(
-    r"[A-Za-z0-9+/_-]{16,}(?:(?:\r?\n|\\n)[ \t]*[A-Za-z0-9+/_-]{4,}(?=={0,2}[ \t]*(?:[\r\n\\\"'<)]|\Z)))*={0,2}"
-)
-_LINE: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
-_NO_CODE: Final = re.compile(r"\\n|\s+|=")
-_URL_SAFE: Final = str.maketrans("-_", "+/")
-
-
-def base64_text(text: str, readable: Reader) -> Iterator[Segment]:
-    """Standard and URL-safe base64, with or without padding and line breaks."""
-    for match in _BASE64.finditer(text):
-        start, end = match.span()
-        whole = _NO_CODE.sub("", match.group())
-        if decoded := readable(_unbase(whole)):
-            yield Segment(start, end, decoded, "base64")
-        elif len(whole) < end - start - 2:
-            for line in _LINE.finditer(text, start, end):
-                if decoded := readable(_unbase(line.group().rstrip("="))):
-                    yield Segment(*line.span(), decoded, "base64")
-
-
-def _unbase(code: str) -> bytes:
-    code = code[: len(code) - (len(code) % 4 == 1)]
-    return base64.b64decode(code.translate(_URL_SAFE) + "=" * (-len(code) % 4))
-
-
-_HEX: Final = re.compile(r"(?<![0-9A-Za-z])(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ ,:\n-]{0,2}){8,}")
-_BINARY: Final = re.compile(r"(?<![0-9A-Za-z])(?:[01]{8}[ ,\n]{0,2}){6,}")
-_DECIMAL: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{2,3}[ ,;\n]{1,2}){7,}[0-9]{2,3}(?![0-9A-Za-z])")
-_SEPARATED: Final = re.compile(r"[ ,:;\n-]+")
+_HEX: Final = re.compile(r"(?<![0-9A-Za-z])(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ ,:;.|/_\r\n-]{0,3}){8,}")
+_BINARY: Final = re.compile(r"(?<![0-9A-Za-z])(?:[01]{8}[ ,:;.|/_\r\n-]{0,3}){6,}")
+_DECIMAL: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{2,3}[ ,:;.|/_\r\n-]{1,3}){7,}[0-9]{2,3}(?![0-9A-Za-z])")
+_SEPARATED: Final = re.compile(r"[ ,:;.|/_\r\n-]+")
 _PREFIX: Final = re.compile(r"\\x|0x")
 # Before the bytes there may be words that look like bytes: "be", "add".
 _FALSE_STARTS: Final = 3
@@ -68,7 +40,7 @@ def spelt_bytes(text: str, readable: Reader) -> Iterator[Segment]:
     """Bytes written as hexadecimal, binary or decimal numbers, joined or spaced."""
     for kind, pattern, read in (("hex", _HEX, _unhex), ("binary", _BINARY, _unbinary), ("decimal", _DECIMAL, _numbers)):
         for match in pattern.finditer(text):
-            start, end = match.start(), match.start() + len(match.group().rstrip(" ,:;\n-"))
+            start, end = match.start(), match.start() + len(match.group().rstrip(" ,:;.|/_\r\n-"))
             for _ in range(_FALSE_STARTS):
                 if decoded := readable(read(text[start:end])):
                     yield Segment(start, end, decoded, kind)
@@ -124,15 +96,27 @@ def _left(text: str, start: int, floor: int, stops: str) -> int:
     return start
 
 
-_ESCAPE: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2}))")
+# Every run of backslashes is looked at from its first one only.
+_ESCAPE: Final = re.compile(
+    r"(?<!\\)\\++(?:u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|(?P<octal>[0-7]{2,3}))"
+    r"|%u([0-9a-fA-F]{4})|\b[Uu]\+([0-9a-fA-F]{4,6})\b[ ,]?"
+)
+_QUOTED_LETTER: Final = re.compile(r"=[4-7][0-9A-Fa-f]")
+_QUOTED: Final = re.compile(r"(?:=[0-9A-Fa-f]{2})+|=\r?\n")
 _ENTITY: Final = re.compile(r"&(?:amp;){0,3}#(?:[0-9]{1,8}|[xX][0-9a-fA-F]{1,8});?")
 _ANY_ENTITY: Final = re.compile(r"&(?:amp;){0,3}(?:#(?:[0-9]{1,8}|[xX][0-9a-fA-F]{1,8});?|[A-Za-z]{2,8};)")
 
 
 def escapes(text: str) -> Iterator[Segment]:
-    r"""Letters written as \u0041, \u{41}, \x41."""
-    if "\\u" in text or "\\x" in text or "\\U" in text:
+    r"""Letters written as \u0041, \u{41}, \x41, \101, %u0041, U+0041."""
+    if "\\" in text or "%u" in text or "U+" in text or "u+" in text:
         yield from _hidden_letters(text, _ESCAPE, _ESCAPE, _unescape, "escape")
+
+
+def quoted(text: str) -> Iterator[Segment]:
+    """Letters written as =41, as in mail."""
+    if "=" in text:
+        yield from _hidden_letters(text, _QUOTED_LETTER, _QUOTED, _unquote, "quoted-printable")
 
 
 def entities(text: str) -> Iterator[Segment]:
@@ -142,8 +126,13 @@ def entities(text: str) -> Iterator[Segment]:
 
 
 def _unescape(match: re.Match[str]) -> str:
-    code = int(next(group for group in match.groups() if group), 16)
+    code = int(next(group for group in match.groups() if group), 8 if match["octal"] else 16)
     return chr(code) if code < 0x110000 else "\ufffd"
+
+
+def _unquote(match: re.Match[str]) -> str:
+    digits = match.group().replace("=", "")
+    return "" if digits.isspace() else bytes.fromhex(digits).decode(errors="replace")
 
 
 def _unentity(match: re.Match[str]) -> str:

@@ -10,7 +10,7 @@ import itertools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ from models.alignment import Alignment, rewrite
 from models.confusables import fold_confusables
 from models.decode import Segment, decode
 from models.decode_text import is_prose, readable
+from models.invisible import INVISIBLE, SUSPECT
 
 MAIN: Final = "main"
 ALTERNATE: Final = "alternate"
@@ -76,38 +77,16 @@ def normalize(text: str) -> Normalized:
 
 _ASCII_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
-# Zero-width joiners are spelling in Arabic-like and Indic scripts and glue inside emoji. A variation selector chooses
-# between two looks of a symbol or an ideograph. The flags of England, Scotland and Wales are spelt in tag characters.
-_JOINING: Final = r"\u0600-\u109f\u1780-\u18af\u2190-\u2bff\ufe0f\U0001f000-\U0001faff"
-_SELECTABLE: Final = r"#*0-9\u00a9\u00ae\u2000-\u2bff\u3000-\u9fff\U0001f000-\U0001faff\U00020000-\U0003ffff"
-_FLAGS: Final = "|".join(
-    "".join(chr(0xE0000 + ord(letter)) for letter in nation) for nation in ("gbeng", "gbsct", "gbwls")
-)
-_INVISIBLE: Final = re.compile(
-    r"(?P<smuggled>[\ufe00-\ufe0f\U000e0100-\U000e01ef]{6,})"
-    rf"|(?P<kept>\U0001f3f4(?:{_FLAGS})\U000e007f"
-    rf"|(?<=[{_JOINING}])[\u200c\u200d]"
-    rf"|(?<=[{_SELECTABLE}])[\ufe00-\ufe0f\U000e0100-\U000e01ef])"
-    r"|(?P<tag>[\U000e0000-\U000e007f]+)"
-    r"|(?P<surrogate>[\ud800-\udfff]+)"
-    r"|(?P<control>[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2800]+)"
-    r"|(?P<bidi>[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+)"
-    r"|(?P<variation>[\ufe00-\ufe0f\U000e0100-\U000e01ef]+)"
-    r"|(?P<zero_width>[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u3164"
-    r"\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a]+)"
-)
-# Searching for one class of characters is ten times as fast as for the pattern above; most texts hold none of these.
-_SUSPECT: Final = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3"
-    r"\U0001d173-\U0001d17a\U000e0000-\U000e007f\U000e0100-\U000e01ef]"
-)
 _JOINTS: Final = frozenset({"control", "variation", "zero_width", "smuggled"})
 
-_MARK: Final = r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20dc\u20e1\u20e5-\u20ff\ufe20-\ufe2f]"
-# At most two accents stay on a letter. What encloses a letter (a circle, a keycap) makes an unknown word of it.
-_SURPLUS_MARKS: Final = re.compile(rf"(?<={_MARK}{_MARK}){_MARK}+|[\u20dd-\u20e0\u20e2-\u20e4]+")
-_MARKED: Final = re.compile(rf"{_MARK}{{3}}|[\u20dd-\u20e0\u20e2-\u20e4]")
+_MARK: Final = r"[\u0300-\u036f\u1ab0-\u1abd\u1abf-\u1aff\u1dc0-\u1dff\u20d0-\u20dc\u20e1\u20e5-\u20ff\ufe20-\ufe2f]"
+# At most two accents stay on a letter. What encloses a letter (category Me: a circle, a keycap, the Cyrillic signs for
+# thousands and millions) makes an unknown word of it.
+_ENCLOSING: Final = r"\u0488\u0489\u1abe\u20dd-\u20e0\u20e2-\u20e4\ua670-\ua672"
+_SURPLUS_MARKS: Final = re.compile(rf"(?<={_MARK}{_MARK}){_MARK}+|[{_ENCLOSING}]+")
+_MARKED: Final = re.compile(rf"{_MARK}{{3}}|[{_ENCLOSING}]")
+_MARK_PATTERN: Final = re.compile(_MARK)
+_LATIN: Final = r"[A-Za-z\u00c0-\u024f\u0300-\u036f\u1e00-\u1eff]"
 
 # NFKC spells some ligatures and squared words out in up to 18 letters; left alone, since a text must not grow so.
 _LONGEST_EXPANSION: Final = 4
@@ -126,9 +105,9 @@ def _main_view(text: str, changes: Counter[str], joints: list[int]) -> View:
             joints.append(start)
         return _read(kind, match.group())
 
-    if not _SUSPECT.search(text):
+    if not SUSPECT.search(text):
         return _finished(text, Alignment(), MAIN, None, changes)
-    shown, alignment = rewrite(text, _INVISIBLE, replace)
+    shown, alignment = rewrite(text, INVISIBLE, replace)
     return _finished(shown, alignment, MAIN, None, changes)
 
 
@@ -146,7 +125,7 @@ def _alternate_view(text: str, joints: Sequence[int]) -> View:
             return "" if kind == "control" else " "
         return _read(kind, match.group())
 
-    shown, alignment = rewrite(text, _INVISIBLE, replace)
+    shown, alignment = rewrite(text, INVISIBLE, replace)
     return _finished(shown, alignment, ALTERNATE, joints, Counter())
 
 
@@ -226,6 +205,9 @@ def _finished(
     if _MARKED.search(text):
         text, alignment = rewrite(text, _SURPLUS_MARKS, lambda match: _drop(match, changes))
         alignments.append(alignment)
+    if misplaced := _misplaced_marks(text):
+        text, alignment = rewrite(text, misplaced, lambda match: _drop(match, changes))
+        alignments.append(alignment)
     text, folded = fold_confusables(text)
     if folded:
         changes["confusable"] += folded
@@ -239,15 +221,31 @@ def _compatible(text: str, changes: Counter[str]) -> tuple[str, Alignment]:
     forms = {c: form for c, form in forms.items() if form != c and len(form) <= _LONGEST_EXPANSION}
     if not forms:
         return text, Alignment()
-    # As ranges over whatever the text does not hold: a class of 2,000 single letters is searched one by one.
-    runs = [tuple(run) for changed, run in itertools.groupby(letters, forms.__contains__) if changed]
-    pattern = re.compile(f"[{''.join(f'{run[0]}-{run[-1]}' for run in runs)}]")
+    pattern = re.compile(_class(letters, forms.__contains__))
 
     def replace(match: re.Match[str]) -> str:
         changes["compatibility"] += 1
         return forms[match.group()]
 
     return rewrite(text, pattern, replace)
+
+
+def _class(letters: Sequence[str], wanted: Callable[[str], bool]) -> str:
+    """A class of those of a text's ascending letters that are wanted.
+
+    As ranges over whatever the text does not hold: a class of 2,000 single letters is searched one by one.
+    """
+    runs = [tuple(run) for chosen, run in itertools.groupby(letters, wanted) if chosen]
+    return f"[{''.join(f'{run[0]}-{run[-1]}' for run in runs)}]"
+
+
+def _misplaced_marks(text: str) -> re.Pattern[str] | None:
+    """Finds marks of other scripts on Latin letters, which no language spells; None if the text holds no such mark."""
+    if text.isascii():
+        return None
+    letters = sorted(c for c in set(text) if not c.isascii())
+    marks = {c for c in letters if unicodedata.category(c)[0] == "M" and not _MARK_PATTERN.match(c)}
+    return re.compile(f"(?<={_LATIN}){_class(letters, marks.__contains__)}+") if marks else None
 
 
 def _drop(match: re.Match[str], changes: Counter[str]) -> str:

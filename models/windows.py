@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,6 @@ from models.normalize import View
 # WordPiece turns a word of more than 100 characters, or one with a single unknown character, into one [UNK], which
 # would hide the word from the model. So words are cut where Latin letters meet anything else, and every 64 characters.
 _PIECES: Final = r"[\p{Latin}\p{N}\p{M}]{1,64}|[^\p{Latin}\p{N}\p{M}\s]{1,64}"
-# Tokenizer.encode holds the interpreter lock and encode_batch does not, at the price of a thread switch.
-_LONG: Final = 1_000
 
 
 class TokenizerError(Exception):
@@ -34,6 +32,14 @@ class Window:
     view: str
 
 
+class Cut(NamedTuple):
+    """A view in windows, its length in tokens without special ones, and the words in it that are [UNK] to the model."""
+
+    windows: tuple[Window, ...]
+    tokens: int
+    unknown: str
+
+
 @dataclass(frozen=True, slots=True)
 class Windower:
     """Cuts views into windows of at most `max_length` tokens, a new one every `stride` tokens."""
@@ -44,21 +50,23 @@ class Windower:
     start_id: int
     end_id: int
     pad_id: int
+    unknown_id: int
 
     @classmethod
     def load(cls, definition: bytes, *, max_length: int, stride: int) -> Windower:
         """From the text of a tokenizer.json. Raises TokenizerError where it lacks what BERT-like models need."""
         tokenizer = load_tokenizer(definition)
-        start_id, end_id, pad_id = (_special(tokenizer, token) for token in ("[CLS]", "[SEP]", "[PAD]"))
-        return cls(tokenizer, max_length, stride, start_id, end_id, pad_id)
+        specials = (_special(tokenizer, token) for token in ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
+        return cls(tokenizer, max_length, stride, *specials)
 
-    def windows(self, view: View) -> tuple[tuple[Window, ...], int]:
-        """The windows of one view and the view's length in tokens, without special ones.
+    def windows(self, view: View) -> Cut:
+        """The windows of one view.
 
         A text without tokens has one window of just the special tokens. In a view with `differences`, windows that
         hold none of them are left out: the main view has shown them already.
         """
-        encoding = self._encode(view.text)
+        # Tokenizer.encode would hold the interpreter lock, for which the threads that run the model wait.
+        encoding = self.tokenizer.encode_batch([view.text], add_special_tokens=False)[0]
         ids = np.asarray(encoding.ids, dtype=np.int64)
         windows = []
         for start, end in self.bounds(len(ids)):
@@ -66,7 +74,7 @@ class Windower:
             if view.differences is None or _holds(span, view.differences):
                 content = np.concatenate(([self.start_id], ids[start:end], [self.end_id]))
                 windows.append(Window(content, span, view.name))
-        return tuple(windows), len(ids)
+        return Cut(tuple(windows), len(ids), _words(encoding, view, np.flatnonzero(ids == self.unknown_id)))
 
     def bounds(self, tokens: int) -> list[tuple[int, int]]:
         """Start and end of each window in tokens; the last is moved back so that it is full."""
@@ -75,11 +83,6 @@ class Windower:
             return [(0, tokens)]
         starts = list(range(0, tokens - room, self.stride))
         return [(start, start + room) for start in [*starts, tokens - room]]
-
-    def _encode(self, text: str) -> Encoding:
-        if len(text) < _LONG:
-            return self.tokenizer.encode(text, add_special_tokens=False)
-        return self.tokenizer.encode_batch([text], add_special_tokens=False)[0]
 
 
 def load_tokenizer(definition: bytes) -> Tokenizer:
@@ -105,6 +108,12 @@ def _special(tokenizer: Tokenizer, token: str) -> int:
     if (number := tokenizer.token_to_id(token)) is None:
         raise TokenizerError(f"the vocabulary lacks {token}")
     return number
+
+
+def _words(encoding: Encoding, view: View, tokens: npt.NDArray[np.intp]) -> str:
+    """What stands in the view where these tokens are."""
+    places = [encoding.token_to_chars(token) or (0, 0) for token in tokens.tolist()]
+    return "".join(view.text[start:end] for start, end in places)
 
 
 def _span(encoding: Encoding, view: View, start: int, end: int) -> Span:

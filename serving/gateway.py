@@ -235,6 +235,8 @@ class Gateway:
         self.event_log.record(event, tier=asking.tier, text=text, embedding=prediction.embedding)
         if not event.coverage.complete:
             self.metrics.incomplete.inc()
+        if not event.coverage.legible:
+            self.metrics.unreadable.inc()
         self.metrics.decisions.labels(event.action.value, event.direction.value, event.tier).inc()
         for category in event.categories:
             self.metrics.category_hits.labels(category.value, event.direction.value).inc()

@@ -118,6 +118,9 @@ class Metrics:
         self.incomplete = Counter(
             "weir_incomplete_scans", "Texts of which some token was not scanned.", registry=self.registry
         )
+        self.unreadable = Counter(
+            "weir_unreadable_texts", "Texts of which the model cannot read too many letters.", registry=self.registry
+        )
         self.queue_tokens = Gauge("weir_queue_tokens", "Tokens that wait for the model.", registry=self.registry)
         self.queue_capacity = Gauge("weir_queue_capacity_tokens", "Tokens that may wait.", registry=self.registry)
         self.overloaded = Counter("weir_overloaded", "Requests refused by a full queue.", registry=self.registry)

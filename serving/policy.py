@@ -107,11 +107,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """One named policy. The rules of a category are ordered strongest action first."""
+    """One named policy. The rules of a category are ordered strongest action first.
+
+    `unread` is done about a text that was not read to its end, or not well; never less than flag.
+    """
 
     name: str
     rules: Mapping[Direction, Mapping[Category, tuple[Rule, ...]]]
     block_message: str | None
+    unread: Action
     price_per_1k_tokens: float = 0.0
 
 
@@ -174,7 +178,7 @@ def _rule_set(name: str, written: RuleSetFile) -> RuleSet:
         }
 
     rules = {Direction.INPUT: ordered(written.input), Direction.OUTPUT: ordered(written.output)}
-    return RuleSet(name, rules, written.block_message, written.price_per_1k_tokens)
+    return RuleSet(name, rules, written.block_message, written.unread, written.price_per_1k_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +210,9 @@ class BoundPolicy:
                 found[category] = True
                 action = max(action, rule.action, key=_severity)
                 reasons.append(_classifier_reason(prediction, category, rule, chosen.name))
-        if not prediction.coverage.complete:
-            action = max(action, Action.FLAG, key=_severity)
-            reasons.append(_coverage_reason(prediction.coverage))
+        if unread := _unread_reasons(prediction.coverage):
+            action = max(action, chosen.unread, key=_severity)
+            reasons += unread
         return Decision(
             action=action,
             categories=found,
@@ -268,15 +272,17 @@ def _classifier_reason(prediction: Prediction, category: Category, rule: Rule, p
     )
 
 
-def _coverage_reason(coverage: Coverage) -> Reason:
-    return Reason(
-        kind="rule",
-        category="coverage",
-        score=1 - coverage.scanned / coverage.tokens,
-        start=0,
-        end=0,
-        detail=f"{coverage.scanned} of {coverage.tokens} tokens were scanned",
-    )
+def _unread_reasons(coverage: Coverage) -> list[Reason]:
+    """Why low scores are no judgement of this text; empty when it was read whole and well."""
+    reasons = []
+    if not coverage.complete:
+        left_out = 1 - coverage.scanned / coverage.tokens
+        detail = f"{coverage.scanned} of {coverage.tokens} tokens were scanned"
+        reasons.append(Reason("rule", "coverage", left_out, 0, 0, detail))
+    if not coverage.legible:
+        detail = f"the model can read {coverage.readable:.0%} of the letters, not {', '.join(coverage.unread_scripts)}"
+        reasons.append(Reason("rule", "unreadable", 1 - coverage.readable, 0, 0, detail))
+    return reasons
 
 
 def _main(arguments: Sequence[str] | None = None) -> int:

@@ -81,6 +81,12 @@ def _reachable(rule: dict[Action, str]) -> dict[Action, str]:
     return rule
 
 
+def _not_allow(value: Action) -> Action:
+    if value is Action.ALLOW:
+        raise ValueError("must be flag, redact or block: what was not read is never plainly allowed")
+    return value
+
+
 MOST_A_DAY: Final = int(HIGHEST_RATE_PER_S) * DAY_S
 Count = Annotated[int, Field(ge=1)]
 PerMinute = Annotated[int, Field(ge=1, le=int(HIGHEST_RATE_PER_S * 60))]
@@ -166,6 +172,7 @@ class RuleSetFile(_Section):
     """One named policy: for each direction and category, at which operating point to do what."""
 
     block_message: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    unread: Annotated[ActionName, AfterValidator(_not_allow)] = Action.FLAG
     price_per_1k_tokens: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 0.0
     input: Rules = Field(default_factory=dict)
     output: Rules = Field(default_factory=dict)

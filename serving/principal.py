@@ -8,6 +8,7 @@ gateways pass their clients' headers through, and no client should be able to br
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -164,6 +165,7 @@ def forwarded_address(forwarded: Iterable[str], peer: str | None, trusted: Seque
     return client
 
 
+@functools.lru_cache(maxsize=4096)
 def address_id(address: str | None, secret: bytes) -> str:
     """An opaque id for a client address: all of an IPv4 address, the /64 of an IPv6 one.
 

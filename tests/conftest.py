@@ -1,9 +1,7 @@
 """What holds for all tests."""
 
-from __future__ import annotations
+from hypothesis import settings
 
-import hypothesis
-
-# How long an example takes says how busy the machine is, not whether the code is right.
-hypothesis.settings.register_profile("weir", deadline=None)
-hypothesis.settings.load_profile("weir")
+# An example may take long on a busy machine; no test here is about time.
+settings.register_profile("weir", deadline=None)
+settings.load_profile("weir")

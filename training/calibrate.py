@@ -25,6 +25,7 @@ FULL_SAY = 50  # rows
 # the promised share.
 WORST_SOURCE = 3
 MEASURABLE = 100  # rows, and at least so many that three of them may be false alarms
+PENALTY_SHARE = 0.01
 
 
 class CalibrationError(Exception):
@@ -53,6 +54,11 @@ class Calibration:
     biases: Mapping[Category, float]
     window_penalties: Mapping[Category, float]
     operating_points: Mapping[str, Mapping[Category, float]]
+
+    def scores(self, category: Category, logits: Floats, windows: npt.NDArray[np.int64]) -> Floats:
+        """What the served classifier says of one category for its logits [N] and windows [N]."""
+        fit = _Fit(self.window_penalties[category], self.temperatures[category], self.biases[category])
+        return fit.scores(logits, windows)
 
 
 def calibrate(scored: Scored) -> Calibration:
@@ -147,15 +153,17 @@ def platt(logits: Floats, truth: Floats, category: Category) -> tuple[float, flo
 def window_penalty(benign_logits: Floats, windows: npt.NDArray[np.int64]) -> float:
     """How much to take off per ln(windows), so that long benign texts are no likelier to be flagged.
 
-    The maximum of n scores grows about like ln(n) when the scores have an exponential tail. The slope is read
-    off the tails of one-window texts and of longer ones; the 95th percentile, because the longer ones are few.
-    Never negative.
+    The least that keeps texts of three windows and more within PENALTY_SHARE at the logit that one-window texts reach
+    in PENALTY_SHARE. It is fitted there, where a threshold stands, and not lower down, where long texts differ from
+    short ones without coming near a flag: each unit of it hides attacks in long documents. Never negative; 0 if there
+    are too few long texts to tell.
     """
     short, long = windows == 1, windows >= 3
-    if long.sum() < 50 or short.sum() < 50:
+    if long.sum() < MEASURABLE or short.sum() < MEASURABLE:
         return 0.0
-    short_top, long_top = (float(np.quantile(benign_logits[rows], 0.95)) for rows in (short, long))
-    return max(0.0, (long_top - short_top) / float(np.log(windows[long]).mean()))
+    threshold = float(np.quantile(benign_logits[short], 1 - PENALTY_SHARE, method="higher"))
+    needed = np.sort((benign_logits[long] - threshold) / np.log(windows[long]))[::-1]
+    return max(0.0, float(needed[int(PENALTY_SHARE * len(needed))]))
 
 
 def threshold_at(negative_scores: Floats, weights: Floats, share: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from data.commit import UNKNOWN
+from training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,59 @@ def remember_dataset(dataset: Path, run: Path) -> str:
     Rows move between training and validation when a dataset is built anew, so a run that goes on, or is
     calibrated, on another build would be judged on rows that it has seen. Raises DatasetChangedError for that.
     """
-    found: str = json.loads((dataset / "manifest.json").read_text())["content_hash"]
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    found: str = manifest["content_hash"]
     path = run / "dataset.json"
     if not path.exists():
-        path.write_text(json.dumps({"content_hash": found}))
+        path.write_text(json.dumps({"content_hash": found, "commit": manifest.get("commit", UNKNOWN)}))
     begun: str = json.loads(path.read_text())["content_hash"]
     if begun != found:
         raise DatasetChangedError(f"{run} learnt from dataset {begun[:12]}, but {dataset} is now {found[:12]}")
     return found
+
+
+class ConfigChangedError(Exception):
+    """A run is to go on with other settings than it began with; the message names each with both values."""
+
+
+def check_config(config: TrainConfig, run: Path) -> None:
+    """Raises ConfigChangedError unless the `run` began with `config`: its bundle names one set of settings.
+
+    A setting that is younger than the run counts as its default.
+    """
+    path = run / "config.json"
+    if not path.exists():
+        raise ConfigChangedError(f"{run} has a checkpoint but no config.json to say what it began with")
+    now = config.model_dump(mode="json")
+    begun = TrainConfig(name=config.name).model_dump(mode="json") | json.loads(path.read_text())
+    changed = [
+        f"{name} was {begun.get(name)!r}, is {now.get(name)!r}"
+        for name in sorted(begun.keys() | now.keys())
+        if begun.get(name) != now.get(name)
+    ]
+    if changed:
+        raise ConfigChangedError(f"{run} began with other settings: {'; '.join(changed)}; give the new run a name")
+
+
+def remember_code(run: Path, commit: str, *, fresh: bool) -> None:
+    """Note the code that the `run` learns with from here on; a `fresh` one forgets what was noted."""
+    path = run / "code.json"
+    commits: list[str] = [] if fresh or not path.exists() else json.loads(path.read_text())["commits"]
+    if commits[-1:] != [commit]:
+        path.write_text(json.dumps({"commits": [*commits, commit]}))
+
+
+def code_of(run: Path) -> dict[str, str]:
+    """The commits that built the dataset and trained the `run`, as far as they were noted; several in their order."""
+    noted = {
+        name: json.loads(path.read_text()) for name in ("dataset", "code") if (path := run / f"{name}.json").exists()
+    }
+    return {
+        "data": noted.get("dataset", {}).get("commit", UNKNOWN),
+        "training": ", ".join(noted.get("code", {}).get("commits", [])) or UNKNOWN,
+    }
+
+
+def sha256_of(weights: Path) -> str:
+    """The name of a file of weights that does not change with its place."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()

@@ -25,7 +25,10 @@ class TrainConfig(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     base: str = "all-minilm-l6-v2"  # a name that training.base knows, or a folder with a DistilBERT
+    start: Path | None = None  # weights of an earlier run to go on from, instead of an untrained head
+    start_sha256: str | None = None  # of that file; the bundle's manifest carries it
     dataset: Path = Path("var/dataset")
+    leave_out: tuple[str, ...] = ()  # sources not to learn from: leave-one-source-out (training.leave_out)
     seed: int = 7
 
     max_length: int = Field(256, ge=16, le=512)  # of one window, [CLS] and [SEP] included
@@ -56,6 +59,12 @@ class TrainConfig(BaseModel):
     def _windows_overlap(self) -> Self:
         if self.stride >= self.max_length - 2:
             raise ValueError(f"stride {self.stride} leaves no overlap in windows of {self.max_length} tokens")
+        return self
+
+    @model_validator(mode="after")
+    def _start_is_named_whole(self) -> Self:
+        if (self.start is None) != (self.start_sha256 is None):
+            raise ValueError("start and start_sha256 come together")
         return self
 
 

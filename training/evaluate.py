@@ -29,6 +29,7 @@ from training.measure import Figures, Sampling
 from training.metrics import load_metrics
 from training.report import render_page, summary
 from training.rows import (
+    KINDS,
     RowsError,
     ScoredRows,
     ScoringFacts,
@@ -37,6 +38,7 @@ from training.rows import (
     read_scores,
     sample_rows,
     served_thresholds,
+    unknown_kinds,
     write_scores,
 )
 from training.scoring import Progress, score_texts, usable_cores
@@ -51,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = _parse(given)
     try:
-        rows = read_scores(arguments.from_scores) if arguments.from_scores else _score(arguments)
+        rows = _known(arguments.from_scores) if arguments.from_scores else _score(arguments)
     except (RowsError, BundleError, RegistryError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
@@ -89,6 +91,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if bool(arguments.data) == bool(arguments.from_scores):
         parser.error("give either --data or --from-scores")
+    if arguments.limit is not None and arguments.limit < 1:
+        parser.error("--limit is the most rows of each set and kind, at least 1")
     return arguments
 
 
@@ -99,7 +103,20 @@ def _score(arguments: argparse.Namespace) -> ScoredRows:
     rows = read_rows(arguments.data)
     if arguments.limit is not None:
         rows = rows.select(sample_rows(list(rows["source"]), list(rows["kind"]), arguments.limit, arguments.seed))
+    _say_unknown(unknown_kinds(rows), len(rows))
     return _judge(Classifier.load(bundle, threads=1), rows, facts, arguments.workers)
+
+
+def _known(path: Path) -> ScoredRows:
+    rows = read_scores(path)
+    _say_unknown(rows.facts.unknown_kinds, len(rows.ids))
+    return rows
+
+
+def _say_unknown(count: int, total: int) -> None:
+    if count:
+        line = f"{count:,} of {total:,} rows have a kind that is none of {', '.join(KINDS)}: scored, not measured"
+        print(f"evaluate: {line}", file=sys.stderr)
 
 
 def _judge(classifier: Classifier, rows: datasets.Dataset, facts: ScoringFacts, workers: int) -> ScoredRows:
@@ -132,6 +149,7 @@ def _facts(facts: ScoringFacts, argv: Sequence[str]) -> Figures:
         "bundle": facts.bundle,
         "commit": facts.commit,
         "data_hash": facts.data_hash,
+        "unknown_kinds": facts.unknown_kinds,
         "points": dict(facts.points),
         "thresholds": dict(facts.thresholds),
     }

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import hashlib
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,21 +21,24 @@ import torch
 from datasets import Dataset
 from tokenizers import Tokenizer
 
+from data.commit import code_commit
 from data.dataset import TARGETS
-from data.schema import CATEGORIES
+from data.schema import CATEGORIES, Category
 from models.bundle import load_bundle, write_bundle
 from models.classifier import Classifier, WindowOutputs
+from training.average import facts_of
 from training.base import Base, load_base
 from training.calibrate import POINTS, Calibration, Floats, Scored, calibrate
-from training.checkpoint import remember_dataset
+from training.checkpoint import code_of, remember_dataset, sha256_of
 from training.config import TrainConfig
-from training.gates import check_parity
+from training.evaluate import SERVED_POINT
+from training.gates import check_long_attacks, check_parity
 from training.model import GuardModel
 from training.model_card import render_card
 from training.onnx_graph import export_fp32, quantise
 from training.self_test import SELF_TEST
 
-PARITY_TEXTS = 2000
+PARITY_TEXTS = 4000  # of 2,000 the scarcest head had 30 positives, too few for a loss of .005
 
 
 def export(run: Path, store: Path, *, version: str, created: str, commit: str) -> Path:
@@ -56,6 +57,8 @@ def export(run: Path, store: Path, *, version: str, created: str, commit: str) -
         export_fp32(model, fp32)
         quantise(fp32, int8)
         facts = _facts(config, base, data_hash, version=version, created=created, commit=commit)
+        facts["commits"] = code_of(run) | {"export": commit}
+        facts["training"] |= facts_of(run)
         draft = _write(Path(scratch) / "draft", facts, int8, base.tokenizer)
         scored = score_validation(draft, validation)
         calibration = calibrate(scored)
@@ -69,7 +72,8 @@ def export(run: Path, store: Path, *, version: str, created: str, commit: str) -
             validation=validation,
         )
         facts |= _numbers(calibration)
-        facts["metrics"] = {"parity": parity, "validation_rows": len(validation)}
+        recalls = _recall_by_length(scored, calibration)
+        facts["metrics"] = {"parity": parity, "validation_rows": len(validation), "recall_by_length": recalls}
         return _write(store / version, facts, int8, base.tokenizer)
 
 
@@ -85,6 +89,14 @@ def score_validation(bundle: Path, validation: Dataset, threads: int = 2) -> Sco
         _targets(validation),
         [str(source) for source in validation["source"][:]],
     )
+
+
+def _recall_by_length(scored: Scored, calibration: Calibration) -> dict[str, float]:
+    """Of long and of short injections at the point that is served; raises GateError if length hides them."""
+    column = CATEGORIES.index(Category.INJECTION)
+    scores = calibration.scores(Category.INJECTION, scored.logits[:, column], scored.windows)
+    threshold = calibration.operating_points[SERVED_POINT][Category.INJECTION]
+    return check_long_attacks(scores, scored.windows, scored.targets[:, column], threshold)
 
 
 def _targets(validation: Dataset) -> Floats:
@@ -172,11 +184,6 @@ def _write(directory: Path, facts: Mapping[str, Any], graph: Path, tokenizer: To
     return write_bundle(directory, manifest_fields=facts, files=files)
 
 
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607 - git of the PATH
-    return found.stdout.strip() or "unknown"
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -184,9 +191,9 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=Path("var/bundles"), help="where the bundle is written")
     arguments = parser.parse_args()
     now = dt.datetime.now(dt.UTC)
-    weights = hashlib.sha256((arguments.run / "weights.pt").read_bytes()).hexdigest()
+    weights = sha256_of(arguments.run / "weights.pt")
     version = f"{now:%Y%m%d}-{weights[:8]}"
-    bundle = export(arguments.run, arguments.store, version=version, created=now.isoformat(), commit=_commit())
+    bundle = export(arguments.run, arguments.store, version=version, created=now.isoformat(), commit=code_commit())
     print(bundle)
     print(f"calibrated at {', '.join(POINTS)}; next: python -m training.evaluate --bundle {bundle} …", file=sys.stderr)
 

@@ -1,8 +1,8 @@
 """Find the harmless texts that the model takes for attacks: `python -m training.mine --bundle production`.
 
-Scores benign rows of the sources in the build configuration, and writes the ids of those that score highest to data/hard_negatives.txt, ids alone. `data.build` takes these rows first
-(hard-negative mining, Sung & Poggio 1998). Rows with noisy labels are left alone: among them, a high score
-is more often a wrong label.
+Scores benign rows of the sources in the build configuration, and writes the ids of those that score highest to
+data/hard_negatives.txt, ids alone. `data.build` takes these rows first (hard-negative mining, Sung & Poggio 1998).
+Rows with noisy labels are left alone: among them, a high score is more often a wrong label.
 """
 
 from __future__ import annotations

@@ -57,12 +57,15 @@ def quantise(fp32: Path, int8: Path) -> None:
     """Write the int8 graph: weights of every matrix product per channel, embeddings per row.
 
     Activations are quantised as they come, one scale a tensor, so `models.classifier` runs one window at a
-    time: a scale shared with other windows would make a score depend on them. The last layer stays fp32; it
-    is 2,700 weights and the one place where an error is not averaged away.
+    time: a scale shared with other windows would make a score depend on them. The two layers behind the encoder
+    compute in fp32: one scale would have to serve a mean, a maximum and a token, and nothing behind them averages
+    an error away. The first of them and the position embeddings are stored as fp16.
     """
     graph = onnx.load(str(fp32))
-    heads = _last_products(graph)
+    heads = _products_behind_the_encoder(graph)
     _quantise_word_embeddings(graph)
+    for name in ("hidden.weight", "encoder.embeddings.position_embeddings.weight"):
+        _halve(graph, name)
     temporary = int8.with_suffix(".tmp.onnx")
     onnx.save(graph, str(temporary))
     quantize_dynamic(
@@ -77,16 +80,22 @@ def quantise(fp32: Path, int8: Path) -> None:
     temporary.unlink()
 
 
-def _last_products(graph: onnx.ModelProto) -> list[str]:
-    """Names of the product nodes that make the logits directly."""
-    producers = {output: node for node in graph.graph.node for output in node.output}
-    node = producers["logits"]
-    while node.op_type not in ("Gemm", "MatMul"):
-        inputs = [producers[name] for name in node.input if name in producers]
-        if len(inputs) != 1:
-            raise RuntimeError(f"cannot find the heads: {node.op_type} has {len(inputs)} computed inputs")
-        node = inputs[0]
-    return [node.name, f"{node.name}_MatMul"]  # the quantiser splits a Gemm and names the product so
+def _products_behind_the_encoder(graph: onnx.ModelProto) -> list[str]:
+    """Names of the product nodes of the pooled states: the encoder's own are no Gemm, having three dimensions."""
+    names = [node.name for node in graph.graph.node if node.op_type == "Gemm"]
+    if len(names) != 2:
+        raise RuntimeError(f"cannot find the layers behind the encoder among {len(names)} products")
+    return names + [f"{name}_MatMul" for name in names]  # the quantiser splits a Gemm and names the product so
+
+
+def _halve(graph: onnx.ModelProto, name: str) -> None:
+    """Store a weight as fp16; the runtime makes it fp32 again when it loads the graph."""
+    weight = next(tensor for tensor in graph.graph.initializer if tensor.name == name)
+    half = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{name}.half")
+    graph.graph.initializer.remove(weight)
+    graph.graph.initializer.append(half)
+    cast = helper.make_node("Cast", [half.name], [name], name=f"{name}.cast", to=onnx.TensorProto.FLOAT)
+    graph.graph.node.insert(0, cast)
 
 
 def _quantise_word_embeddings(graph: onnx.ModelProto) -> None:

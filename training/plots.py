@@ -137,6 +137,35 @@ def reliability_plot(found: Mapping[str, Json]) -> str | None:
         return as_svg(figure)
 
 
+def heat_maps_plot(
+    panels: Mapping[str, Sequence[Sequence[float | None]]],
+    *,
+    columns: Sequence[str],
+    rows: Sequence[str],
+    across: str,
+    down: str,
+) -> bytes:
+    """One map of shares a panel, 0 to 1, the value written in each cell; three panels a line. SVG, not embedded."""
+    lines = -(-len(panels) // 3)
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
+        figure = Figure(figsize=(10.5, 2.9 * lines), layout="constrained")
+        grid = np.atleast_1d(figure.subplots(lines, 3, sharex=True, sharey=True)).ravel()
+        for axes, (name, cells) in zip(grid, panels.items(), strict=False):
+            shares = np.array([[np.nan if cell is None else cell for cell in line] for line in cells], dtype=float)
+            axes.imshow(shares, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto", alpha=0.8)
+            for (row, column), value in np.ndenumerate(shares):
+                if not np.isnan(value):
+                    axes.text(column, row, f"{value:.0%}", ha="center", va="center", fontsize=8.5)
+            axes.set_xticks(range(len(columns)), columns, fontsize=8.5)
+            axes.set_yticks(range(len(rows)), rows, fontsize=8.5)
+            axes.set_title(name)
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        figure.supxlabel(across, fontsize=9.5)
+        figure.supylabel(down, fontsize=9.5)
+        return _drawn(figure)
+
+
 def _points(axes: Axes, rates: Sequence[Json | None], label: str, color: str, marker: str) -> None:
     present = [(place, rate) for place, rate in enumerate(rates) if rate is not None]
     if not present:
@@ -166,7 +195,12 @@ def _thinned(curve: Curve) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
 
 
 def as_svg(figure: Figure) -> str:
-    """The figure as the address of an image; no date inside, so equal figures give equal pages."""
+    """The figure as the address of an image."""
+    return "data:image/svg+xml;base64," + base64.b64encode(_drawn(figure)).decode()
+
+
+def _drawn(figure: Figure) -> bytes:
+    """The figure as SVG; no date inside, so equal figures give equal files."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()

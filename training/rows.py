@@ -1,15 +1,16 @@
 """The texts to measure, and what became of them: parquet in, scores out.
 
 Any parquet with a `text` column is read; the other columns of the public corpora (`id`, `source`, `kind`,
-`harm_categories`, `labels`) are used where they exist. Scored rows carry their targets, so a report can be
-made again from the scores alone.
+`harm_categories`, `labels`) are used where they exist. Targets are worked out while reading, so that labels which
+cannot be used are refused before anything is scored; no message holds a value of a file, since that may be a user's
+text. Scored rows carry their targets, so a report can be made again from the scores alone.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import datasets
@@ -18,28 +19,33 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.schema import CATEGORIES, Category, Kind
+from data.schema import CATEGORIES, HARM_CATEGORIES, Category, Kind
 from training.metrics.curves import BoolArray, FloatArray, IntArray
-from training.targets import row_targets
+from training.targets import OPENAI_MODERATION, row_targets
 
 _FACTS = b"weir"
 _STRINGS = ("id", "text", "source", "kind", "labels")
-_KINDS = frozenset(kind.value for kind in Kind)
+_HARMS = frozenset(category.value for category in HARM_CATEGORIES)
+KINDS = tuple(kind.value for kind in Kind)
 
 
 class RowsError(Exception):
-    """A file of rows or scores cannot be used; the message names the file and what it lacks."""
+    """A file of rows or scores cannot be used; the message names the file and what is wrong, and quotes no value."""
 
 
 @dataclass(frozen=True)
 class ScoringFacts:
-    """What the scores were made with. `points` names the operating point of each category, `thresholds` its value."""
+    """What the scores were made with. `points` names the operating point of each category, `thresholds` its value.
+
+    `unknown_kinds` counts the scored rows whose kind is none of KINDS.
+    """
 
     bundle: str
     commit: str
     data_hash: str
     points: Mapping[str, str]
     thresholds: Mapping[str, float]
+    unknown_kinds: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,9 +91,9 @@ class ScoredRows:
 
 
 def read_rows(paths: Sequence[Path]) -> datasets.Dataset:
-    """Rows of parquet files, and of every parquet file of a folder, one after the other.
+    """Rows of parquet files, and of every parquet file of a folder, one after the other, with their `targets` [7].
 
-    Raises RowsError if there is no such file, or if one has no `text` column.
+    Raises RowsError if there is no such file, or if one has no row, no `text` column, or labels that cannot be used.
     """
     files = [file for path in paths for file in (sorted(path.glob("*.parquet")) if path.is_dir() else [path])]
     if not files:
@@ -97,32 +103,71 @@ def read_rows(paths: Sequence[Path]) -> datasets.Dataset:
 
 
 def _read_file(file: Path) -> pa.Table:
+    table = _read_table(file)
+    if "text" not in table.column_names:
+        raise RowsError(f"{file} has no column `text`, only {', '.join(table.column_names)}")
+    if not len(table):
+        raise RowsError(f"{file} has no rows")
+    columns = {name: _strings(file, table, name) for name in _STRINGS}
+    columns["id"] = [f"{file.stem}-{row}" if value is None else value for row, value in enumerate(columns["id"])]
+    columns["source"] = [file.stem if value is None else value for value in columns["source"]]
+    harms = table["harm_categories"].to_pylist() if "harm_categories" in table.column_names else [None] * len(table)
+    fields = zip(columns["source"], columns["kind"], harms, columns["labels"], strict=True)
+    targets = [_targets(f"{file}, row {row}", *values) for row, values in enumerate(fields)]
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}).append_column(
+        "targets", pa.array(targets, pa.list_(pa.float64()))
+    )
+
+
+def _read_table(file: Path) -> pa.Table:
     if not file.is_file():
         raise RowsError(f"{file} is not a file")
     try:
         present = pq.read_schema(file).names
-    except pa.ArrowInvalid as error:
-        raise RowsError(f"{file} is not parquet: {error}") from error
-    if "text" not in present:
-        raise RowsError(f"{file} has no column `text`, only {', '.join(present)}")
-    table = pq.read_table(file, columns=[name for name in (*_STRINGS, "harm_categories") if name in present])
-    columns = {name: _strings(table, name) for name in _STRINGS}
-    if "id" not in present:
-        columns["id"] = pa.array([f"{file.stem}-{row}" for row in range(len(table))], pa.string())
-    if "source" not in present:
-        columns["source"] = pa.array([file.stem] * len(table), pa.string())
-    harms = table["harm_categories"].to_pylist() if "harm_categories" in present else [None] * len(table)
-    columns["harm_categories"] = pa.array([list(harm or ()) for harm in harms], pa.list_(pa.string()))
-    return pa.table(columns)
+        wanted = [name for name in (*_STRINGS, "harm_categories") if name in present]
+        return pq.read_table(file, columns=wanted if "text" in present else None)
+    except (pa.ArrowException, OSError) as error:
+        raise RowsError(f"{file} is not parquet, or it is damaged") from error
 
 
-def _strings(table: pa.Table, name: str) -> pa.Array:
+def _strings(file: Path, table: pa.Table, name: str) -> list[str | None]:
     if name not in table.column_names:
-        return pa.nulls(len(table), pa.string())
-    values = table[name].to_pylist()
-    return pa.array(
-        [value if value is None or isinstance(value, str) else json.dumps(value) for value in values], pa.string()
-    )
+        return [None] * len(table)
+    found: list[str | None] = []
+    for value in table[name].to_pylist():
+        try:
+            found.append(value if value is None or isinstance(value, str) else json.dumps(value))
+        except TypeError as error:
+            raise RowsError(f"{file}: `{name}` holds {type(value).__name__}, not strings") from error
+    return found
+
+
+def _targets(where: str, source: str | None, kind: str | None, harms: object, labels: str | None) -> FloatArray:
+    """Targets [7] of one row, of which an unknown kind counts as none; RowsError names the column at `where`."""
+    named = harms or []
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise RowsError(f"{where}: `harm_categories` is not a list of names")
+    if not _HARMS.issuperset(named):
+        raise RowsError(f"{where}: `harm_categories` names what is none of {', '.join(HARM_CATEGORIES)}")
+    if source == OPENAI_MODERATION and labels:
+        _check_labels(where, labels)
+    return row_targets(source or "", kind if kind in KINDS else None, named, labels)
+
+
+def _check_labels(where: str, labels: str) -> None:
+    try:
+        found = json.loads(labels)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise RowsError(f"{where}: `labels` is not a JSON object")
+    if not all(value is None or value in (0, 1) for value in found.values()):
+        raise RowsError(f"{where}: `labels` holds something else than 0, 1 and null")
+
+
+def unknown_kinds(rows: datasets.Dataset) -> int:
+    """How many rows say a kind that is none of ours; they count as unlabelled."""
+    return sum(kind is not None and kind not in KINDS for kind in rows["kind"])
 
 
 def sample_rows(source: Sequence[str], kind: Sequence[str | None], limit: int, seed: int) -> npt.NDArray[np.intp]:
@@ -146,14 +191,15 @@ def join_scores(
     rows: datasets.Dataset, scores: FloatArray, tokens: IntArray, windows: IntArray, facts: ScoringFacts
 ) -> ScoredRows:
     """Rows and their scores [n, 7] as one; a kind that is not ours counts as unlabelled."""
-    kinds = [kind if kind in _KINDS else None for kind in rows["kind"]]
-    fields = zip(rows["source"], kinds, rows["harm_categories"], rows["labels"], strict=True)
-    targets = np.array([row_targets(*row) for row in fields]).reshape(-1, len(CATEGORIES))
-    source, kind = (
-        np.array(list(rows["source"]), dtype=np.str_),
-        np.array([kind or "" for kind in kinds], dtype=np.str_),
-    )
-    return ScoredRows(list(rows["id"]), source, kind, targets, scores, tokens, windows, facts)
+    source = np.array(list(rows["source"]), dtype=np.str_)
+    kind = np.array([kind if kind in KINDS else "" for kind in rows["kind"]], dtype=np.str_)
+    counted = replace(facts, unknown_kinds=unknown_kinds(rows))
+    return ScoredRows(list(rows["id"]), source, kind, targets_of(rows), scores, tokens, windows, counted)
+
+
+def targets_of(rows: datasets.Dataset) -> FloatArray:
+    """What :func:`read_rows` worked out, [n, 7]."""
+    return np.array(list(rows["targets"]), dtype=np.float64).reshape(-1, len(CATEGORIES))
 
 
 def write_scores(rows: ScoredRows, path: Path) -> None:
@@ -176,7 +222,9 @@ def write_scores(rows: ScoredRows, path: Path) -> None:
 
 
 def read_scores(path: Path) -> ScoredRows:
-    """What :func:`write_scores` wrote; RowsError if the file is something else."""
+    """What :func:`write_scores` wrote; RowsError if the file is something else, or holds nothing."""
+    if not path.is_file():
+        raise RowsError(f"{path} is not a file")
     try:
         table = pq.read_table(path)
         facts = ScoringFacts(**json.loads(table.schema.metadata[_FACTS]))
@@ -185,8 +233,10 @@ def read_scores(path: Path) -> ScoredRows:
         kind = np.array([kind or "" for kind in table["kind"].to_pylist()], dtype=np.str_)
         source = np.array(table["source"].to_pylist(), dtype=np.str_)
         tokens, windows = table["tokens"].to_numpy(), table["windows"].to_numpy()
-    except (OSError, KeyError, TypeError, pa.ArrowInvalid) as error:
-        raise RowsError(f"{path} was not written by training.evaluate: {error!r}") from error
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise RowsError(f"{path} was not written by training.evaluate") from error
+    if not len(table):
+        raise RowsError(f"{path} has no rows")
     return ScoredRows(table["id"].to_pylist(), source, kind, targets, scores, tokens, windows, facts)
 
 

@@ -1,9 +1,9 @@
 """Fine-tune the guard: `python -m training.train --config training/configs/minilm.yaml`.
 
-Writes under `var/runs/<name>/`: config.json, dataset.json, log.jsonl, curves.png, checkpoint.pt (removed by nothing: a
-second start goes on from it, exactly) and at the end weights.pt with the averaged weights, which
-`training.export` turns into a bundle. The same code runs on a CPU, a GPU, or several of them under
-`accelerate launch`.
+Writes under `var/runs/<name>/`: config.json, dataset.json, code.json (the commits that it learned with),
+log.jsonl, curves.png, checkpoint.pt (removed by nothing: a second start goes on from it, exactly, and is refused if it
+comes with other settings) and at the end weights.pt with the averaged weights, which `training.export` turns into a
+bundle. The same code runs on a CPU, a GPU, or several of them under `accelerate launch`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,30 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from data.commit import code_commit
 from data.schema import CATEGORIES
+from models.memory import keep_freed_memory
 from training.base import load_base
-from training.checkpoint import AveragedWeights, Progress, load_checkpoint, remember_dataset, save_checkpoint
-from training.config import TrainConfig, config_argument, load_config
+from training.checkpoint import (
+    AveragedWeights,
+    ConfigChangedError,
+    DatasetChangedError,
+    Progress,
+    check_config,
+    load_checkpoint,
+    remember_code,
+    remember_dataset,
+    save_checkpoint,
+    sha256_of,
+)
+from training.config import ConfigError, TrainConfig, config_argument, load_config
 from training.curves import draw_curves
 from training.model import GuardModel, MaskedLoss, strongest_per_text
 from training.validation import validate
-from training.windows_dataset import Batch, WindowsDataset, collate, load_windows, plan_steps
+from training.windows_dataset import Batch, WindowsDataset, collate, load_windows, of_sources, plan_steps
 
 LOG_EVERY = 20
+KEPT_BYTES = 2**31 - 1  # measured: training runs at twice the speed on a virtual machine
 
 
 class Trainer:
@@ -59,10 +73,11 @@ class Trainer:
         self.progress = Progress()
 
     def resume(self) -> None:
-        """Go on from the run's checkpoint, if it has one."""
+        """Go on from the run's checkpoint, if it has one; ConfigChangedError if that was made with other settings."""
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return
+        check_config(self.config, self.folder)
         self.progress, parts = load_checkpoint(path)
         self.raw.load_state_dict(parts["model"])
         self.optimizer.load_state_dict(parts["optimizer"])
@@ -149,23 +164,28 @@ def warm_then_linear(step: int, total: int, warmup: float) -> float:
 
 
 def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
-    """Run the experiment to its end, or go on with it; returns the file of the final weights."""
+    """Run the experiment to its end, or go on with it; returns the file of the final weights.
+
+    Raises ConfigChangedError or DatasetChangedError if the folder holds a run that began with another.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no", cpu=cpu)
     remember_dataset(config.dataset, folder)
     torch.manual_seed(config.seed)
     base = load_base(config.base, dropout=config.dropout)
-    model = GuardModel(base.encoder, config.dropout).to(accelerator.device)
+    model = start_from(GuardModel(base.encoder, config.dropout), config).to(accelerator.device)
     sizes = {"max_length": config.max_length, "stride": config.stride}
-    train_set = load_windows(config.dataset / "train.parquet", base.tokenizer, **sizes)
-    validation_set = load_windows(config.dataset / "validation.parquet", base.tokenizer, **sizes)
+    train_set, validation_set = (
+        _without(load_windows(config.dataset / f"{part}.parquet", base.tokenizer, **sizes), config.leave_out)
+        for part in ("train", "validation")
+    )
     trainer = Trainer(config, model, train_set, folder, accelerator)
     trainer.resume()
     # each process draws its own dropout; a resumed run of several processes is equal but for that
     if accelerator.process_index:
         torch.manual_seed(config.seed + trainer.progress.step * accelerator.num_processes + accelerator.process_index)
     if accelerator.is_main_process:
-        (folder / "config.json").write_text(config.model_dump_json(indent=2))
+        _note(trainer)
     with (folder / "log.jsonl").open("a") as log:
         _run(trainer, validation_set, log)
     weights = folder / "weights.pt"
@@ -173,6 +193,29 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
         torch.save(trainer.average.state(model), weights)
         draw_curves(folder / "log.jsonl", folder / "curves.png")
     return weights
+
+
+def start_from(model: GuardModel, config: TrainConfig) -> GuardModel:
+    """The model with the weights that the experiment goes on from; raises ConfigError if they are other ones."""
+    if config.start is not None:
+        found = sha256_of(config.start)
+        if found != config.start_sha256:
+            raise ConfigError(f"start: {config.start} has sha256 {found}, expected {config.start_sha256}")
+        model.load_state_dict(torch.load(config.start, map_location="cpu", weights_only=True))
+    return model
+
+
+def _note(trainer: Trainer) -> None:
+    """What is learnt from here on is learnt with these settings and this code."""
+    fresh = trainer.progress.step == 0
+    if fresh:
+        (trainer.folder / "config.json").write_text(trainer.config.model_dump_json(indent=2))
+    if trainer.progress.step < trainer.total_steps:
+        remember_code(trainer.folder, code_commit(), fresh=fresh)
+
+
+def _without(dataset: WindowsDataset, sources: Sequence[str]) -> WindowsDataset:
+    return of_sources(dataset, set(dataset.sources) - set(sources)) if sources else dataset
 
 
 def _run(trainer: Trainer, validation_set: WindowsDataset, log: IO[str]) -> None:
@@ -214,16 +257,22 @@ def _write(log: IO[str], line: dict[str, Any]) -> None:
     print(json.dumps(line), file=sys.stderr, flush=True)
 
 
-def main() -> None:
-    """Command line."""
+def main() -> int:
+    """Command line; exit status 2 if the experiment cannot be read or does not fit the run in its folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     config_argument(parser)
     parser.add_argument("--runs", type=Path, default=Path("var/runs"), help="where runs are kept")
     parser.add_argument("--cpu", action="store_true", help="do not use a GPU even if there is one")
     arguments = parser.parse_args()
-    config = load_config(arguments.config)
-    print(train(config, arguments.runs / config.name, cpu=arguments.cpu))
+    try:
+        config = load_config(arguments.config)
+        keep_freed_memory(KEPT_BYTES, large_too=True)
+        print(train(config, arguments.runs / config.name, cpu=arguments.cpu))
+    except (ConfigError, ConfigChangedError, DatasetChangedError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

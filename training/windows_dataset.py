@@ -7,7 +7,7 @@ will be shown.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,17 @@ def load_windows(parquet: Path, tokenizer: Tokenizer, *, max_length: int, stride
     targets = np.stack([np.asarray(table[TARGETS[c]][:], dtype=np.float32) for c in CATEGORIES], axis=1)
     weights = np.asarray(table["weight"][:], dtype=np.float32)
     return WindowsDataset(windows, targets, weights, [str(source) for source in table["source"][:]])
+
+
+def of_sources(dataset: WindowsDataset, sources: Set[str]) -> WindowsDataset:
+    """The rows of the named sources."""
+    rows = [row for row, source in enumerate(dataset.sources) if source in sources]
+    return WindowsDataset(
+        [dataset.windows[row] for row in rows],
+        dataset.targets[rows],
+        dataset.weights[rows],
+        [dataset.sources[row] for row in rows],
+    )
 
 
 def plan_epoch(dataset: WindowsDataset, config: TrainConfig, epoch: int) -> list[list[tuple[int, list[int]]]]:

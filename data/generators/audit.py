@@ -1,4 +1,4 @@
-"""Can the label be had cheaply? `python -m data.generators.audit [--generator NAME] [--count 12000] [--seed 3] [--top 25]`.
+"""Can the label be had cheaply? `python -m data.generators.audit [--generator NAME] [--count 12000] [--top 25]`.
 
 Every baseline is fitted on one half of the groups and judged on the other half:
 
@@ -35,13 +35,16 @@ Features = Callable[[Example], dict[str, float]]
 
 @dataclass(frozen=True)
 class Audit:
-    """Areas under the ROC curve on unseen groups; `twins_words` is the share of attacks that score above their twin."""
+    """Areas under the ROC curve on unseen groups; `twins_words` is the share of attacks that score above their twin.
 
-    carrier: float
+    Those of texts in carriers are None for a generator without any.
+    """
+
     length: float
-    words_in_carriers: float
     words: float
     twins_words: float
+    carrier: float | None = None
+    words_in_carriers: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,11 @@ def targets(examples: Sequence[Example]) -> npt.NDArray[np.int64]:
 
 def carrier_features(example: Example) -> dict[str, float]:
     """The carrier's kind and whether a user's request stands round it."""
-    return {f"carrier={example.labels['carrier']}": 1.0, "wrapped": float("wrapped" in example.labels)}
+    return {f"carrier={_carrier(example)}": 1.0, "wrapped": float("wrapped" in example.labels)}
+
+
+def _carrier(example: Example) -> str:
+    return str(example.labels.get("carrier", "none"))
 
 
 def length_features(example: Example) -> dict[str, float]:
@@ -95,18 +102,23 @@ def audit(examples: Sequence[Example]) -> Audit:
     """All baselines on `examples`, which must hold whole groups in numbers (a few thousand rows)."""
     train = [example for example in examples if in_first_half(str(example.group))]
     test = [example for example in examples if not in_first_half(str(example.group))]
-    carried = [[example for example in half if example.labels["carrier"] != "none"] for half in (train, test)]
+    carried = [[example for example in half if _carrier(example) != "none"] for half in (train, test)]
 
     def area(scores: npt.NDArray[np.float64], judged: Sequence[Example]) -> float:
         return float(roc_auc_score(targets(judged), scores))
 
-    in_carriers = _scores_by_words(carried[0], carried[1])
+    halves = carried if all(carried) else [train, test]
+    length = area(_scores_by_features(halves[0], halves[1], length_features), halves[1])
+    everywhere = _scores_by_words(train, test)
+    if not all(carried):
+        return Audit(length, area(everywhere, test), _above_twin(test, everywhere))
+    inside = _scores_by_words(carried[0], carried[1])
     return Audit(
+        length=length,
+        words=area(everywhere, test),
+        twins_words=_above_twin(carried[1], inside),
         carrier=area(_scores_by_features(carried[0], carried[1], carrier_features), carried[1]),
-        length=area(_scores_by_features(carried[0], carried[1], length_features), carried[1]),
-        words_in_carriers=area(in_carriers, carried[1]),
-        words=area(_scores_by_words(train, test), test),
-        twins_words=_above_twin(carried[1], in_carriers),
+        words_in_carriers=area(inside, carried[1]),
     )
 
 

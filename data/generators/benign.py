@@ -108,7 +108,7 @@ def _encoded(grammar: Grammar, rng: random.Random) -> Harmless:
     wrapped = grammar.draw("decode_wrap_innocent", rng)
     name = rng.choice(["base64", "hex", "rot13", "url", "reversed"])
     bare = evasions.encoded(name, choice.text, rng)
-    return Harmless(wrapped.replace("§", bare).replace("%", name), choice.key, "encoded", "plain", name)
+    return Harmless(wrapped.replace("%", name).replace("§", bare), choice.key, "encoded", "plain", name)
 
 
 def around_document(grammar: Grammar, rng: random.Random, document: str, noun: str) -> str:

@@ -18,7 +18,7 @@ _LEAD_SHARE: Final = 0.25  # of the typed attacks, behind a harmless prompt
 
 
 def family(grammar: Grammar, rng: random.Random) -> list[Made]:
-    """About 45 % are attacks. `labels` name intent, carrier, placement, style, evasion and form (attack, clean, ...)."""
+    """About 45 % are attacks. `labels` name intent, carrier, placement, style, evasion and form."""
     match rng.choices(list(_FAMILIES), list(_FAMILIES.values()))[0]:
         case "planted":
             return _planted(grammar, rng)

@@ -46,7 +46,7 @@ def _encoding(name: str, spoken: str) -> Evasion:
         code = encoded(name, text, rng)
         if rng.random() < 0.25:
             return code
-        return grammar.draw("decode_wrap", rng).replace("§", code).replace("%", spoken)
+        return grammar.draw("decode_wrap", rng).replace("%", spoken).replace("§", code)
 
     return disguise
 

@@ -7,19 +7,34 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from data.generators import compose, direct, harm_personal, harm_social, multilingual, roleplays, tool_results
+from data.generators import (
+    compose,
+    direct,
+    harm_everyday,
+    harm_personal,
+    harm_social,
+    multilingual,
+    plain,
+    roleplays,
+    scenarios,
+    tool_results,
+)
 from data.generators.grammar import load_grammar
 from data.generators.made import Family, Made
 from data.schema import Example, LicenceClass
+from data.splits import Split
 
 GENERATORS: Final[Mapping[str, Family]] = {
     "generated": compose.family,
     "direct": direct.family,
     "roleplays": roleplays.family,
+    "scenarios": scenarios.family,
     "tool_results": tool_results.family,
     "multilingual": multilingual.family,
+    "harm_everyday": harm_everyday.family,
     "harm_personal": harm_personal.family,
     "harm_social": harm_social.family,
+    "plain": plain.family,
 }
 _VALIDATION_SHARE: Final = 10  # percent of the groups
 _PATIENCE: Final = 200  # families in a row that bring nothing new: the grammar is used up
@@ -53,7 +68,7 @@ def generate(name: str, seed: int, count: int) -> Iterator[Example]:
         family += 1
 
 
-def split_of(group: str) -> str:
+def split_of(group: str) -> Split:
     """`train` or `validation`, by a hash of the group's name: every seed agrees."""
     digest = hashlib.sha256(group.encode()).digest()
     return "validation" if int.from_bytes(digest[:4], "big") % 100 < _VALIDATION_SHARE else "train"

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from data.schema import Example
+from data.schema import Category, Example, Kind
 from data.sources.mirror import read_rows
 from data.sources.registry import PERMISSIVE, Part, Source, registry
 
@@ -33,7 +33,7 @@ def load(name: str, part: Part = "train", data_dir: Path | None = None) -> Itera
     if part not in source.parts:
         raise SourceUnavailableError(f"{name}: has no {part} rows")
     rows = _from_public_home(source, part) if root is None else read_rows(mirror_path(name, part, root))
-    yield from getattr(_module(source), "with_groups", iter)(_grouped(row, source.group_by) for row in rows)
+    yield from getattr(_module(source), "with_groups", iter)(_understood(row, source) for row in rows)
 
 
 def mirror_root(data_dir: Path | None = None) -> Path | None:
@@ -56,10 +56,18 @@ def _module(source: Source) -> ModuleType | None:
     return import_module(name) if find_spec(name) else None
 
 
-def _grouped(example: Example, field: str | None) -> Example:
-    """The example with the group that a field of its labels names, unless it has one."""
-    named = example.labels.get(field) if field else None
-    return example if named is None or example.group else replace(example, group=f"{example.source}:{named}")
+def _understood(example: Example, source: Source) -> Example:
+    """The example with the group and, if it is a jailbreak, the harms that its labels name, unless it has them."""
+    named = example.labels.get(source.group_by) if source.group_by else None
+    if named is not None and not example.group:
+        example = replace(example, group=f"{example.source}:{named}")
+    if example.kind is Kind.JAILBREAK and not example.harm_categories:
+        harms = frozenset[Category]()
+        for label, meanings in source.harms_by.items():
+            value = example.labels.get(label)
+            harms |= meanings.get(str(value), meanings.get("*", frozenset())) if value else frozenset()
+        example = replace(example, harm_categories=harms)
+    return example
 
 
 def _from_public_home(source: Source, part: Part) -> Iterator[Example]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import yaml
 
-from data.schema import LicenceClass
+from data.schema import Category, LicenceClass
 
 Part = Literal["train", "eval"]
+HarmsBy = Mapping[str, Mapping[str, frozenset[Category]]]
 PERMISSIVE = frozenset({LicenceClass.PERMISSIVE, LicenceClass.PERMISSIVE_UPSTREAM})
 
 
@@ -19,8 +21,9 @@ PERMISSIVE = frozenset({LicenceClass.PERMISSIVE, LicenceClass.PERMISSIVE_UPSTREA
 class Source:
     """What is known of one corpus.
 
-    `group_by` names the field of `labels` that tells its templates apart. `committed` is a folder of this
-    project that holds its rows.
+    `group_by` names the field of `labels` that tells its templates apart. `harms_by` names the field that tells what
+    harm its jailbreaks ask for, and says of which categories its values are. `committed` is a folder of this project
+    that holds its rows.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Source:
     licence: str
     licence_class: LicenceClass
     group_by: str | None = None
+    harms_by: HarmsBy = field(default_factory=dict)
     committed: str | None = None
 
     @property
@@ -49,6 +53,10 @@ def registry() -> dict[str, Source]:
             licence=entry["licence"],
             licence_class=LicenceClass(entry["licence_class"]),
             group_by=entry.get("group_by"),
+            harms_by={
+                label: {value: frozenset(map(Category, harms)) for value, harms in meanings.items()}
+                for label, meanings in entry.get("harms_by", {}).items()
+            },
             committed=entry.get("committed"),
         )
         for name, entry in entries.items()

@@ -158,12 +158,14 @@ class ReasonBody(BaseModel):
 
 
 class CoverageBody(BaseModel):
-    """How much of the text the model read."""
+    """How much of the text the model read, and how well: of what it cannot read, a low score says nothing."""
 
     tokens: int
     scanned: int
     windows: int
     complete: bool
+    readable: float = Field(description="share of the letters that the model can read, 0 to 1")
+    unread_scripts: list[str] = Field(description="scripts of the letters that it cannot read, most letters first")
 
 
 class AnomalyBody(BaseModel):
@@ -242,6 +244,8 @@ def result_body(
             "scanned": coverage.scanned,
             "windows": coverage.windows,
             "complete": coverage.complete,
+            "readable": round(coverage.readable, 4),
+            "unread_scripts": list(coverage.unread_scripts),
         },
         "anomaly": {
             "score": round(anomaly, 6),

@@ -1,6 +1,7 @@
 """What a built dataset promises, on the rows of data/samples and on small mirrors made here."""
 
 import json
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ import pytest
 
 from data.build import HERE, build, main
 from data.config import BuildConfig
+from data.generators import generate
 from data.overlap import main as audit
 from data.schema import CATEGORIES, Direction, Example, Kind, LicenceClass
 from data.sources import SourceUnavailableError, load, registry
@@ -92,6 +94,12 @@ def test_a_poisoned_document_stands_beside_its_clean_twin(dataset: Path) -> None
         assert len({sides[one.id] for one in members}) == 1
 
 
+def test_a_build_says_which_code_made_it(config: BuildConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIR_COMMIT", "abc-dirty")
+    assert build(config, tmp_path, data_dir=SAMPLES)["commit"] == "abc-dirty"
+    assert json.loads((tmp_path / "manifest.json").read_text())["commit"] == "abc-dirty"
+
+
 def test_two_builds_are_equal(dataset: Path, config: BuildConfig, tmp_path: Path) -> None:
     again = build(config, tmp_path, data_dir=SAMPLES)
     assert again["content_hash"] == json.loads((dataset / "manifest.json").read_text())["content_hash"]
@@ -154,6 +162,48 @@ def test_generated_examples_join_in_and_keep_their_groups_together(config: Build
     build(more, tmp_path, data_dir=SAMPLES)
     assert Counter(one["source"] for one in read(tmp_path))["weir_generated"] > 150
     test_no_group_stands_on_two_sides(tmp_path)
+
+
+def test_our_own_texts_stand_on_the_side_that_they_were_made_for(config: BuildConfig, tmp_path: Path) -> None:
+    """Measurements that draw texts of the validation side rely on it."""
+    more = config.model_copy(update={"generated": {"generated": 300, "direct": 300}})
+    build(more, tmp_path, data_dir=SAMPLES)
+    sides = {name: {one.id: one.split for one in generate(name, config.seed, 300)} for name in more.generated}
+    own = [one for one in read(tmp_path) if str(one["source"]).removeprefix("weir_") in sides]
+    assert {one["split"] for one in own} == {"train", "validation"}
+    assert all(sides[str(one["source"]).removeprefix("weir_")][str(one["id"])] == one["split"] for one in own)
+
+
+def test_what_a_model_has_learned_already_does_not_validate_it(
+    dataset: Path, config: BuildConfig, tmp_path: Path
+) -> None:
+    other = config.model_copy(update={"seed": config.seed + 1})
+    learned = set(pq.read_table(dataset / "train.parquet")["text"].to_pylist())
+    for folder, known in (("afresh", None), ("going-on", dataset)):
+        build(other, tmp_path / folder, data_dir=SAMPLES, learned=known)
+        validation = set(pq.read_table(tmp_path / folder / "validation.parquet")["text"].to_pylist())
+        assert bool(validation & learned) == (known is None)
+    assert validation
+
+
+def test_nothing_planted_has_its_document_or_its_attack_on_the_other_side(config: BuildConfig, tmp_path: Path) -> None:
+    words = [f"word{number}" for number in range(400)]
+    documents = [
+        row(" ".join(random.Random(number).choices(words, k=60)) + ".", source="goemotions") for number in range(60)
+    ]
+    attacks = [
+        row(f"send {words[n]} {words[n + 1]} to them", Kind.INJECTION, "deepset_prompt_injections") for n in range(99)
+    ]
+    root = mirror(tmp_path / "mirror", {"goemotions": documents, "deepset_prompt_injections": attacks})
+    planted = {"count": 60, "documents": ["goemotions"], "payloads": ["deepset_prompt_injections"]}
+    settings = using(config, goemotions={Kind.BENIGN: 60}, deepset_prompt_injections={Kind.INJECTION: 99})
+    build(BuildConfig.model_validate({**settings.model_dump(), "planted": planted}), tmp_path / "out", data_dir=root)
+    rows = read(tmp_path / "out")
+    made = [one for one in rows if one["source"] == "weir_planted"]
+    assert {one["split"] for one in made} == {"train", "validation"}
+    test_no_group_stands_on_two_sides(tmp_path / "out")
+    for attack in (one for one in rows if one["source"] == "deepset_prompt_injections"):
+        assert {one["split"] for one in made if str(attack["text"]) in str(one["text"])} <= {attack["split"]}
 
 
 def test_a_source_that_cannot_be_read_is_named_and_none_at_all_is_an_error(config: BuildConfig, tmp_path: Path) -> None:

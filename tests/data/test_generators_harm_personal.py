@@ -1,20 +1,17 @@
 """Sexual, self-harm and violent texts with harmless twins: shares, forms, groups, lengths, variety."""
 
-import random
 import statistics
 from collections import Counter
+from functools import partial
 
 import pytest
 
-from data.generators.grammar import load_grammar
 from data.generators.harm_personal import FORMS, family
 from data.generators.made import Made
 from data.schema import Category, Direction, Kind
+from tests.data.drawing import families_of
 
-
-def families(seed: int, count: int) -> list[list[Made]]:
-    rng = random.Random(seed)
-    return [family(load_grammar(), rng) for _ in range(count)]
+families = partial(families_of, family)
 
 
 @pytest.fixture(scope="module")

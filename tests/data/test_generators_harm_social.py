@@ -1,15 +1,15 @@
 """Hate, harassment and illicit requests: determinism, mixture, shared groups and clean texts."""
 
-import random
 import re
 from collections import Counter, defaultdict
+from functools import partial
 
 import pytest
 
-from data.generators.grammar import load_grammar
 from data.generators.harm_social import family
 from data.generators.made import Made
 from data.schema import Category, Direction, Kind
+from tests.data.drawing import families_of
 
 OUTPUTS = {"complied", "refused", "helped", "hate_written", "hate_declined", "praise_written"}
 FORMS = OUTPUTS | {
@@ -19,9 +19,7 @@ FORMS = OUTPUTS | {
 }  # fmt: skip
 
 
-def families(seed: int, count: int) -> list[list[Made]]:
-    grammar, rng = load_grammar(), random.Random(seed)
-    return [family(grammar, rng) for _ in range(count)]
+families = partial(families_of, family)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from functools import partial
 
 import pytest
 
@@ -9,15 +10,14 @@ from data.generators.grammar import load_grammar
 from data.generators.made import Made
 from data.generators.multilingual import family, languages
 from data.schema import Kind
+from tests.data.drawing import families_of
 
 SHAPES = {"request", "trigger", "request_and_trigger", "document", "two_languages", "lead", "in_document",
           "english_attack", "english_document", "plain", "half_english"}  # fmt: skip
 NON_LATIN = {"zh", "ja", "ko", "th", "hi", "bn", "ar", "fa", "he", "ru", "uk", "el"}
 
 
-def drawn(seed: int, families: int) -> list[list[Made]]:
-    rng = random.Random(seed)
-    return [family(load_grammar(), rng) for _ in range(families)]
+drawn = partial(families_of, family)
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,19 @@
 """Role-plays: determinism, mixture, twins, groups and how little texts repeat."""
 
-import random
 from collections import Counter, defaultdict
+from functools import partial
 
 import pytest
 
-from data.generators.grammar import load_grammar
 from data.generators.made import Made
 from data.generators.roleplays import family
 from data.schema import Kind
+from tests.data.drawing import families_of
 
 FORMS = {"wrap", "casual", "persona", "pro", "format", "aware", "ok_frame", "act"}
 
 
-def drawn(seed: int, count: int) -> list[list[Made]]:
-    rng = random.Random(seed)
-    return [family(load_grammar(), rng) for _ in range(count)]
+drawn = partial(families_of, family)
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
 """Public documents with a sentence planted in them, and their twins."""
 
 from collections import Counter, defaultdict
+from typing import get_args
 
 import pytest
 
 from data.config import PlantingConfig
 from data.planting import SOURCE, plant
 from data.schema import Example, Kind
+from data.splits import Split
 
 SENTENCES = [
     "The ferry leaves at nine.",
@@ -29,7 +31,9 @@ def examples() -> list[Example]:
 
 
 def planted(examples: list[Example], count: int = 300, seed: int = 5) -> list[Example]:
-    return list(plant(examples, PlantingConfig(count=count, documents=["letters"], payloads=["attacks"]), seed))
+    return list(
+        plant(examples, PlantingConfig(count=count, documents=["letters"], payloads=["attacks"]), seed, "train")
+    )
 
 
 def test_the_same_seed_plants_the_same_and_another_does_not(examples: list[Example]) -> None:
@@ -80,3 +84,13 @@ def test_a_clean_twin_is_the_attacked_document_without_the_attack(examples: list
     for attacked, clean in pairs:
         assert set(clean.split()) <= set(attacked.split())
         assert len(clean) < len(attacked)
+
+
+def test_our_own_sentences_come_from_templates_of_the_side_that_is_planted_for(examples: list[Example]) -> None:
+    config = PlantingConfig(count=100, documents=["letters"], payloads=[])
+    both = [
+        {one.text for one in plant(examples, config, 5, side) if one.kind is Kind.INJECTION} for side in get_args(Split)
+    ]
+    # one document draws alike for both sides, so only the templates can make the difference
+    assert all(len(texts) == 50 for texts in both)
+    assert not both[0] & both[1]

@@ -16,10 +16,22 @@ def examples() -> list[Example]:
 
 def test_carrier_and_length_say_next_to_nothing_and_words_do_not_settle_it(examples: list[Example]) -> None:
     figures = audit(examples)
+    assert figures.carrier is not None
+    assert figures.words_in_carriers is not None
     assert figures.carrier <= 0.6
     assert figures.length <= 0.6
     assert figures.words_in_carriers <= 0.86
     assert figures.words <= 0.87
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["direct", "roleplays", "tool_results", "multilingual", "plain", "harm_personal", "harm_social", "harm_everyday"],
+)
+def test_length_gives_no_label_of_the_other_generators_away(name: str) -> None:
+    figures = audit(list(generate(name, 21, 3000)))
+    assert figures.length <= 0.66
+    assert figures.words <= 0.95
 
 
 def test_the_audit_finds_a_planted_length_and_word_shortcut(examples: list[Example]) -> None:

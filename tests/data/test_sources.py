@@ -234,6 +234,19 @@ def test_the_translations_of_a_request_are_one_group() -> None:
     assert [groups.index(name) for name in groups] == [0, 0, 0, 3, 3, 5]
 
 
+def test_a_jailbreak_whose_goal_is_known_teaches_its_harm_and_another_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    common = {"source": "sap_attack_prompts", "kind": "jailbreak", "licence_class": "permissive"}
+    rows = [
+        {**common, "id": "1", "text": "a", "labels": {"category": "suicide"}},
+        {**common, "id": "2", "text": "b", "labels": {"category": "politics"}},
+    ]
+    (tmp_path / "train" / "sap_attack_prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    known, unknown = (one.targets() for one in load("sap_attack_prompts", "train", tmp_path))
+    assert (known[Category.INJECTION], known[Category.SELF_HARM], known[Category.HATE]) == (1.0, 1.0, 0.0)
+    assert (unknown[Category.INJECTION], unknown[Category.SELF_HARM]) == (1.0, None)
+
+
 def test_a_source_without_mirror_or_home_says_so() -> None:
     with pytest.raises(SourceUnavailableError, match="no public home is known"):
         list(load("convabuse"))

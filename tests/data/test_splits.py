@@ -80,6 +80,13 @@ def test_the_split_depends_on_names_and_seed_and_not_on_the_order_of_rows() -> N
     assert there != assign(groups, strata, share=0.2, seed=4)
 
 
+def test_a_settled_row_settles_its_group_and_one_that_is_settled_twice_is_for_training() -> None:
+    groups = ["kept", "kept", "both", "both", *(f"free{number}" for number in range(40))]
+    sides = assign(groups, [["one"]] * 44, share=0.1, seed=1, pinned={0: "validation", 2: "validation", 3: "train"})
+    assert sides[:4] == ["validation", "validation", "train", "train"]
+    assert sides[4:].count("validation") == 2  # the settled group has used half of the stratum's share
+
+
 def test_a_cap_takes_one_row_of_every_group_before_a_second_of_any() -> None:
     examples = [row(f"big {number}") for number in range(20)] + [row("small one"), row("small two")]
     groups = ["big"] * 20 + ["one", "two"]

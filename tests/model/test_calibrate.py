@@ -112,11 +112,19 @@ def test_long_benign_texts_are_no_likelier_to_be_flagged_after_the_penalty() -> 
     assert (adjusted[windows == 16] >= threshold).mean() < 0.02
 
 
+def test_long_texts_that_differ_far_below_any_threshold_cost_nothing() -> None:
+    rng = np.random.default_rng(0)
+    windows = rng.choice([1, 8], size=20_000)
+    logits = np.where(windows == 1, rng.normal(-6, 3, 20_000), rng.normal(-3, 0.5, 20_000))
+    assert np.quantile(logits[windows == 8], 0.8) > np.quantile(logits[windows == 1], 0.8)
+    assert window_penalty(logits, windows) == 0.0
+
+
 def test_the_penalty_is_never_more_than_chance_explains() -> None:
     rows = scored(6000)
     rows.windows[:600] = 8
     rows.targets[:600] = 0
-    rows.logits[:600] += 3  # long texts that are hard, all of them
+    rows.logits[:600] += 12  # long texts that are hard, all of them
     fitted = calibrate(rows)
     for column, category in enumerate(CATEGORIES):
         chance, _ = platt(rows.logits[600:, column], rows.targets[600:, column], category)

@@ -120,15 +120,6 @@ def test_text_alone_is_enough_and_unlabelled_rows_are_scored(bundle: Path, tmp_p
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
 
 
-def test_an_empty_file_gives_an_empty_report(bundle: Path, tmp_path: Path) -> None:
-    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "none.parquet")
-    status, scores, report = run(
-        tmp_path, "--bundle", bundle, "--data", tmp_path / "none.parquet", "--html", tmp_path / "page.html"
-    )
-    assert (status, len(pq.read_table(scores))) == (0, 0)
-    assert json.loads(report.read_text())["sets"] == {}
-
-
 def test_the_served_point_can_be_named_for_all_and_for_one_category(bundle: Path, corpus: Path, tmp_path: Path) -> None:
     _, scores, report = run(
         tmp_path, "--bundle", bundle, "--data", corpus, "--point", "fpr_5%", "--point", "hate=fpr_0.1%"

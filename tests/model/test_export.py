@@ -17,11 +17,10 @@ from training.train import train
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    train(
-        tiny_config(folder, epochs=30, learning_rate=3e-3, dropout=0.0, ema_decay=0.5, freeze_word_embeddings=False),
-        folder / "run",
-        cpu=True,
-    )
+    changes = {"epochs": 30, "learning_rate": 3e-3, "dropout": 0.0, "ema_decay": 0.5, "freeze_word_embeddings": False}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEIR_COMMIT", "7" * 40)
+        train(tiny_config(folder, **changes), folder / "run", cpu=True)
     return folder / "run"
 
 
@@ -37,6 +36,11 @@ def test_an_exported_run_tells_apart_what_it_was_trained_on(run: Path, tmp_path:
     assert bundle.manifest.metrics["parity"]["int8"]["texts"] == 300
     assert set(bundle.manifest.operating_points) == {"fpr_0.1%", "fpr_1%", "fpr_5%"}
     assert np.isclose(np.linalg.norm(bad.embedding), 1, atol=1e-3)
+
+
+def test_the_manifest_names_the_code_that_built_the_data_trained_and_exported(run: Path, tmp_path: Path) -> None:
+    commits = load_bundle(export(run, tmp_path / "store")).manifest.commits
+    assert commits == {"data": "d" * 40, "training": "7" * 40, "export": "0" * 40}
 
 
 def test_weights_are_stored_as_int8_but_for_the_last_layer(run: Path, tmp_path: Path) -> None:

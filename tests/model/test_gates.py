@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data.schema import CATEGORIES
-from training.gates import LIMITS, GateError, ParityLimits, check_parity
+from training.gates import LIMITS, GateError, ParityLimits, check_long_attacks, check_parity
 
 LENIENT = ParityLimits(max_difference=1, mean_difference=1, flips=1, auc_drop=1)
 POINTS = {"fpr_1%": [0.5] * 7, "fpr_5%": [0.3] * 7}
@@ -63,19 +63,22 @@ def test_a_score_at_the_threshold_counts_as_flagged() -> None:
 def test_a_small_drift_of_every_score_is_stopped_by_the_mean() -> None:
     limits = ParityLimits(max_difference=1, mean_difference=0.01, flips=1, auc_drop=1)
     with pytest.raises(GateError, match=r"mean score difference 0\.02, limit 0\.01"):
-        check_parity(scores() * 0.9, scores() * 0.9 + 0.02, {}, limits)
+        check_parity(scores() * 0.9, scores() * 0.9 + 0.02, POINTS, limits)
 
 
 def test_a_loss_of_ranking_is_stopped_where_labels_know_of_it() -> None:
     before = np.tile(np.linspace(0.1, 0.9, 10)[:, None], 7)
     after = before.copy()
     after[[4, 5], 0] = after[[5, 4], 0]
-    targets = np.full((10, 7), np.nan)
-    targets[:, 0] = [0] * 5 + [1] * 5
-    limits = ParityLimits(max_difference=1, mean_difference=1, flips=1, auc_drop=0.03)
-    with pytest.raises(GateError, match=r"drop of AUC 0\.04, limit 0\.03"):
-        check_parity(before, after, {}, limits, targets)
-    assert check_parity(after, before, {}, limits, targets).auc_drop == pytest.approx(-0.04)
+    targets = np.tile(np.array([0.0] * 5 + [1.0] * 5)[:, None], 7)
+    limits = ParityLimits(max_difference=1, mean_difference=1, flips=1, auc_drop=0.03, auc_drop_scarce=0.05)
+    check_parity(before, after, POINTS, limits, targets)  # five positives: an AUC that one text moves by .04
+    many = [np.repeat(rows, 40, axis=0) for rows in (before, after, targets)]
+    with pytest.raises(GateError, match=r"drop of AUC for injection 0\.04, limit 0\.03"):
+        check_parity(many[0], many[1], POINTS, limits, many[2])
+    worse = after.copy()
+    worse[[4, 5], 1:] = worse[[5, 4], 1:]
+    assert check_parity(worse, before, POINTS, limits, targets).auc_drop == pytest.approx(-0.04)
 
 
 def test_every_figure_beyond_its_limit_is_named_at_once() -> None:
@@ -102,3 +105,44 @@ def test_what_cannot_be_compared_is_refused(before: np.ndarray, after: np.ndarra
 def test_a_point_with_too_few_thresholds_is_refused() -> None:
     with pytest.raises(GateError, match="fpr_1% has 2 thresholds for 7 categories"):
         check_parity(scores(), scores(), {"fpr_1%": [0.5, 0.5]}, LENIENT)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_threshold_that_no_score_can_be_compared_with_is_refused(wrong: float) -> None:
+    with pytest.raises(GateError, match="fpr_1%: 1 thresholds are not finite"):
+        check_parity(scores(), scores(), {"fpr_1%": [0.5] * 6 + [wrong]}, LENIENT)
+
+
+def test_without_an_operating_point_there_is_no_decision_to_compare() -> None:
+    with pytest.raises(GateError, match="no operating point"):
+        check_parity(scores(), scores(), {}, LENIENT)
+
+
+@pytest.mark.parametrize("only", [0.0, 1.0, np.nan])
+def test_labels_that_cannot_rank_a_head_are_refused_by_its_name(only: float) -> None:
+    targets = np.tile(np.array([0.0, 1.0] * 100)[:, None], 7)
+    targets[:, [2, 6]] = only
+    with pytest.raises(GateError, match="no loss of AUC can be measured for harassment, illicit"):
+        check_parity(scores(), scores(), POINTS, LENIENT, targets)
+
+
+@pytest.mark.parametrize(
+    ("targets", "complaint"),
+    [
+        (np.zeros((199, 7)), r"targets of shape \(199, 7\), scores of \(200, 7\)"),
+        (np.full((200, 7), 0.5), "1400 targets are neither 0, 1 nor unknown"),
+    ],
+)
+def test_targets_that_are_none_are_refused(targets: np.ndarray, complaint: str) -> None:
+    with pytest.raises(GateError, match=complaint):
+        check_parity(scores(), scores(), POINTS, LENIENT, targets)
+
+
+def test_a_bundle_that_length_hides_attacks_from_is_refused() -> None:
+    """The second model found none of 42 validation attacks of four windows and more, and no figure said so."""
+    windows = np.repeat([1, 6], 40)
+    found = np.where(windows == 1, 0.99, 0.5)
+    with pytest.raises(GateError, match=r"0\.000 of long attacks"):
+        check_long_attacks(found, windows, np.ones(80), 0.9)
+    assert check_long_attacks(np.full(80, 0.99), windows, np.ones(80), 0.9) == {"short": 1.0, "long": 1.0}
+    assert check_long_attacks(found[:50], windows[:50], np.ones(50), 0.9) == {"short": 1.0}

@@ -185,6 +185,14 @@ def test_the_card_holds_figures_failures_data_and_command(bundle: Path, report: 
     assert "\n\n\n" not in card
 
 
+def test_the_card_names_the_code_of_each_step_and_where_it_was_changed(tmp_path: Path) -> None:
+    commits = {"data": "1" * 40, "training": f"{'2' * 40}, {'3' * 40}", "export": "4" * 40 + "-dirty"}
+    made = build_tiny_bundle(tmp_path / "made", commit="4" * 40 + "-dirty", commits=commits)
+    card = model_card.render_card(model_card.manifest_fields(load_bundle(made).manifest), None)
+    assert "from commit `4444444-dirty` |\n| code | data `1111111`, export `4444444-dirty`, training " in card
+    assert "training `2222222, 3333333` |\n| encoder |" in card
+
+
 def test_a_card_without_a_report_claims_nothing(bundle: Path) -> None:
     card = model_card.render_card(model_card.manifest_fields(load_bundle(bundle).manifest), None)
     assert "Not measured yet" in card

@@ -1,5 +1,6 @@
 """The rules of training: what a batch, a loss, a schedule and a checkpoint are."""
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from transformers import DistilBertConfig, DistilBertModel
 from training.checkpoint import AveragedWeights, Progress, load_checkpoint, save_checkpoint
 from training.config import ConfigError, TrainConfig, load_config
 from training.model import GuardModel, MaskedLoss, strongest_per_text
-from training.train import parameter_groups, warm_then_linear
+from training.train import parameter_groups, start_from, warm_then_linear
 from training.windows_dataset import WindowsDataset, collate, plan_epoch, plan_steps, whole_batches
 
 
@@ -63,8 +64,7 @@ def test_the_focal_loss_cares_less_for_what_is_right_already() -> None:
     ratios = []
     for logit in (3.0, -3.0):
         plain, focal = (
-            MaskedLoss(torch.ones(1), gamma=gamma)(torch.tensor([[logit]]), targets, weights)
-            for gamma in (0.0, 2.0)
+            MaskedLoss(torch.ones(1), gamma=gamma)(torch.tensor([[logit]]), targets, weights) for gamma in (0.0, 2.0)
         )
         ratios.append(float(focal / plain))
     assert ratios[0] < 0.01 < 0.8 < ratios[1]
@@ -137,6 +137,17 @@ def test_a_checkpoint_restores_weights_progress_and_the_random_state(tmp_path: P
     assert progress == Progress(1, 2, 3)
     assert torch.equal(torch.rand(4), expected)
     assert all(torch.equal(parts["model"][name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_run_goes_on_from_the_weights_that_its_experiment_names_and_from_no_others(tmp_path: Path) -> None:
+    earlier, model = tiny_model(), tiny_model()
+    weights = tmp_path / "weights.pt"
+    torch.save(earlier.state_dict(), weights)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    start_from(model, config(start=weights, start_sha256=digest))
+    assert all(torch.equal(value, earlier.state_dict()[name]) for name, value in model.state_dict().items())
+    with pytest.raises(ConfigError, match="start"):
+        start_from(model, config(start=weights, start_sha256="0" * 64))
 
 
 def test_the_average_follows_the_weights_slowly() -> None:

@@ -45,13 +45,14 @@ def tiny_dataset(folder: Path) -> Path:
         endings = np.where(bad, " ignore", np.where(harmful, " please please", ""))
         plain = [word for word in WORDS[4:] if word not in ("ignore", "please")]
         texts = [" ".join(rng.choice(plain, rng.integers(2, 40))) + ending for ending in endings]
-        columns = {"text": texts, "source": ["ours"] * rows, "weight": np.ones(rows, np.float32)}
+        sources = ["odd" if row % 3 == 0 else "ours" for row in range(rows)]
+        columns = {"text": texts, "source": sources, "weight": np.ones(rows, np.float32)}
         for category in CATEGORIES:
             truth = bad if category == "injection" else harmful & (rng.random(rows) < 0.5)
             columns[f"target_{category}"] = truth.astype(np.float32)
         folder.mkdir(exist_ok=True)
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
-    (folder / "manifest.json").write_text(json.dumps({"content_hash": "0" * 64}))
+    (folder / "manifest.json").write_text(json.dumps({"content_hash": "0" * 64, "commit": "d" * 40}))
     return folder
 
 

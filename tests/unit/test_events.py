@@ -34,7 +34,7 @@ def event(number: int = 0, **changes: object) -> Event:
         categories=(Category.SELF_HARM, Category.HATE),
         scores={category: 0.125 * index for index, category in enumerate(CATEGORIES)},
         reasons=(Reason("classifier", "hate", 0.125, 0, 9, "score at or above fpr_1% in policy default"),),
-        coverage=Coverage(12, 12, 1),
+        coverage=Coverage(12, 12, 1, 0.75, 12, ("thai", "han")),
         changes={"zero-width": 3},
         anomaly=0.5,
         limit_factor=0.75,
@@ -159,3 +159,11 @@ def test_a_sample_is_as_large_as_its_rate_and_always_the_same() -> None:
     assert 900 < len(tenth) < 1_100
     assert tenth == [each for each in ids if keeps_text("sampled:0.1", each, flagged=True)]
     assert set(tenth) < {each for each in ids if keeps_text("sampled:0.2", each, flagged=False)}
+
+
+def test_coverage_of_an_older_or_a_newer_writer_is_read() -> None:
+    written = orjson.loads(to_json(event()))
+    written["coverage"] = {"tokens": 5, "scanned": 4, "windows": 1}
+    assert from_json(orjson.dumps(written)).coverage == Coverage(5, 4, 1)
+    written["coverage"] |= {"unread_scripts": ["thai"], "something_new": 1}
+    assert from_json(orjson.dumps(written)).coverage == Coverage(5, 4, 1, unread_scripts=("thai",))

@@ -2,13 +2,15 @@
 import sys
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.normalize import _INVISIBLE, _SUSPECT, _compatible, normalize
+from models.invisible import INVISIBLE, SUSPECT
+from models.normalize import _MARK_PATTERN, _compatible, normalize
 
 
 def main_text(text: str) -> str:
@@ -73,6 +75,9 @@ def test_changes_count_characters() -> None:
         "می\u200cخواهم کتاب\u200cها را بخوانم",
         "क्\u200dष और श्री",
         "שלום עולם",
+        "קַמָץ \u05d0\u05b0\u0591",
+        "قال \u06dd١٢ \u0600١٢٣",
+        "\U00013000\U00013430\U00013001",
         "สวัสดีครับ",
         "忽略这句话。こんにちは、ガラス。안녕하세요",
         "Tiếng Việt có dấu, Türkçe ılık süt, Łódź, straße, Þórr",
@@ -135,7 +140,7 @@ def test_one_character_never_grows_beyond_four() -> None:
 def test_compatibility_forms_are_undone_wherever_they_stand_among_letters_that_have_none() -> None:
     """The search is by ranges, and a range must not reach over a letter that the text holds and that stays."""
     letters = [chr(code) for code in range(0x80, 0x30000) if not 0xD800 <= code < 0xE000]
-    letters = [letter for letter in letters if not _INVISIBLE.search(letter) and not letter.isalnum()]
+    letters = [letter for letter in letters if not INVISIBLE.search(letter) and not letter.isalnum()]
     shown, _ = _compatible(" ".join(letters), Counter())
     forms = [unicodedata.normalize("NFKC", letter) for letter in letters]
     assert shown == " ".join(form if len(form) <= 4 else letter for letter, form in zip(letters, forms, strict=True))
@@ -163,4 +168,46 @@ def test_changes_of_ascii_text_are_its_control_characters(text: str) -> None:
 def test_the_quick_search_sees_every_character_that_the_pattern_acts_on() -> None:
     for code in range(sys.maxunicode + 1):
         character = chr(code)
-        assert bool(_SUSPECT.search(character)) == bool(_INVISIBLE.search(character)), hex(code)
+        assert bool(SUSPECT.search(character)) == bool(INVISIBLE.search(character)), hex(code)
+
+
+# Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt, 15.1.
+DEFAULT_IGNORABLE = (
+    "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 FFF0-FFF8"
+    " 1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+)
+
+
+def code_points(table: str) -> Iterator[int]:
+    for span in table.split():
+        first, _, last = span.partition("-")
+        yield from range(int(first, 16), int(last or first, 16) + 1)
+
+
+FORMAT = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cf"]
+NONCHARACTERS = [
+    *range(0xFDD0, 0xFDF0),
+    *(plane << 16 | place for plane in range(17) for place in (0xFFFE, 0xFFFF)),
+]
+
+
+@pytest.mark.parametrize(
+    "codes", [list(code_points(DEFAULT_IGNORABLE)), FORMAT, NONCHARACTERS], ids=["ignorable", "format", "noncharacters"]
+)
+def test_no_character_without_a_look_of_its_own_stays_inside_a_latin_word(codes: list[int]) -> None:
+    for code in codes:
+        if not 0xE0020 <= code < 0xE007F:  # these become the text that they hide
+            assert main_text(f"ig{chr(code)}no{chr(code) * 3}re").replace(" ", "") == "ignore", hex(code)
+            assert normalize(f"ignore{chr(code)}all").changes
+
+
+def test_no_mark_that_latin_does_not_know_stays_on_a_latin_letter() -> None:
+    for code in range(0x80, sys.maxunicode + 1):
+        if unicodedata.category(chr(code))[0] == "M":
+            shown = main_text(f"Ig{chr(code)}no\u00eb{chr(code)}")
+            assert "".join(c for c in shown if not _MARK_PATTERN.match(c)) == "Igno\u00eb", hex(code)
+
+
+def test_every_enclosing_mark_goes() -> None:
+    enclosing = "".join(chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Me")
+    assert main_text(enclosing.join("игнор")) == "игнор"

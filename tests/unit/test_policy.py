@@ -149,6 +149,29 @@ def test_a_text_that_was_not_read_to_its_end_is_never_silently_clean(policy: Bou
     assert reason.detail == "250 of 1000 tokens were scanned"
 
 
+@pytest.mark.parametrize("direction", Direction)
+def test_a_text_that_cannot_be_read_well_is_never_silently_clean(policy: BoundPolicy, direction: Direction) -> None:
+    foreign = prediction(Coverage(40, 40, 1, readable=0.25, foreign=30, unread_scripts=("thai", "han")))
+    decision = policy.decide(foreign, policy.policy.tier("anonymous"), direction)
+    assert decision.action is Action.FLAG
+    (reason,) = decision.reasons
+    assert (reason.kind, reason.category, reason.score) == ("rule", "unreadable", 0.75)
+    assert reason.detail == "the model can read 25% of the letters, not thai, han"
+
+
+def test_what_was_not_read_may_be_blocked(tmp_path: Path) -> None:
+    path = rewritten(tmp_path, "  default:\n    block_message", "  default:\n    unread: block\n    block_message")
+    bound = bind(load_policy(path), MODEL)
+    tier = bound.policy.tier("anonymous")
+    foreign = prediction(Coverage(40, 40, 1, readable=0.25, foreign=30, unread_scripts=("thai",)))
+    half_seen = prediction(Coverage(tokens=1000, scanned=250, windows=2))
+    assert bound.decide(foreign, tier, Direction.INPUT).action is Action.BLOCK
+    assert (
+        bound.decide(half_seen, tier, Direction.INPUT).block_message == "This request was stopped by a safety policy."
+    )
+    assert bound.decide(prediction(), tier, Direction.INPUT).action is Action.ALLOW
+
+
 def test_a_score_that_is_not_a_number_is_not_allowed_through(policy: BoundPolicy) -> None:
     broken = prediction(injection=math.nan)
     assert policy.decide(broken, policy.policy.tier("anonymous"), Direction.INPUT).action is Action.BLOCK
