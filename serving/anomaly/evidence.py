@@ -2,7 +2,8 @@
 
 A score is read against the operating points of the model's manifest, which are false-positive rates, so a retrained
 model needs no new numbers here. Between two points the evidence grows evenly in log-odds. An attack's score passes
-`fpr_1%` in about two cases of three on the public sets, that of an ordinary text in one of a hundred.
+`fpr_5%` in about three cases of four on the public sets and `fpr_1%` in more than half, that of an ordinary text in one
+of twenty-five and of a hundred.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ NO_EVIDENCE: Final = Evidence(0.0, 0.0, near_threshold=False)
 def weigh_scores(scores: Mapping[Category, float], thresholds: Thresholds) -> Evidence:
     """The evidence of one text's scores. `thresholds` are the operating points of the model that gave them.
 
-    Injection: 0 from 1.5 below the log-odds of `fpr_5%`, 0.7 at that point, 0.95 at `fpr_1%` and 1 at `fpr_0.1%`.
+    Injection: 0 from 1.5 below the log-odds of `fpr_5%`, 0.9 at that point and 1 from `fpr_1%` on.
     Harm, the highest of six heads that each may err: 0 at `fpr_1%`, 0.8 at `fpr_0.1%`, 1 from log-odds of 1 above.
     """
     known = [point for point in POINTS if point in thresholds]
@@ -46,7 +47,7 @@ def weigh_scores(scores: Mapping[Category, float], thresholds: Thresholds) -> Ev
         return Evidence(0.0, 0.0, near_threshold=False)
     injection = _log_odds(scores[Category.INJECTION])
     marks = [_log_odds(thresholds[point][Category.INJECTION]) for point in known]
-    levels = [{"fpr_5%": 0.7, "fpr_1%": 0.95, "fpr_0.1%": 1.0}[point] for point in known]
+    levels = [{"fpr_5%": 0.9, "fpr_1%": 1.0, "fpr_0.1%": 1.0}[point] for point in known]
     return Evidence(
         injection=_between(injection, [marks[0] - 1.5, *marks], [0.0, *levels]),
         harm=max(_harm(scores[category], category, thresholds) for category in HARM_CATEGORIES),

@@ -6,18 +6,18 @@
 -- ARGV[3]   the standing that the asker remembers, its times counted from now; empty for none
 -- ARGV[4..] observations, packed as Observation.pack does it, oldest first
 -- returns   the standing (the state's first part), the server's time in microseconds, cuts made, whether it was
---           a newcomer with all its room before
+--           a newcomer with all its room before, and how many of the observations came before it was suspected
 --
 -- Every number is a double on both sides and is rounded to a millionth where rule.py rounds it.
 
-local STANDING, SIGNALS, MOST, PROOF = 17, 11, 12, 9
+local STANDING, SIGNALS, MOST, PROOF = 18, 11, 12, 9
 local MEMORY, RATE_HALF, FLOW_HALF, GENERATION = 6 * 3600e6, 60e6, 120e6, 600e6
-local LEARNING, RECENT, ALIKE_BITS, REGISTERS = 0.02, 4, 6, 128
+local LEARNING, RECENT, ALIKE_BITS, REGISTERS, RELAPSE = 0.02, 4, 6, 128, 3600e6
 local BYTES, LATENESS = (STANDING + 12) * 8 + 8 + 16 * RECENT + 2 * REGISTERS, 1e5
 local BRIEF_MS, NEXT_TO_NONE = 3600e3, 2
 local INJECTION, HARM, SIMILARITY, DUPLICATE, RATE, COST, CROWD, SPREAD, SEQUENCE, UNKNOWN, PROBING =
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 -- places among the signals
-local WEIGHT = { 0.95, 0.95, 0.5, 0.95, 0.3, 0.95, 0.2, 0.95, 0.95, 0.95, 0.95 }
+local WEIGHT = { 0.95, 0.95, 0.5, 0.3, 0.3, 0.95, 0.2, 0.95, 0.95, 0.95, 0.95 }
 local ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
 local NUMBERS = '<' .. string.rep('d', STANDING + 12)
 local NOTHING, EMPTY = string.rep('\0', 8), string.rep('\0', REGISTERS)
@@ -73,7 +73,7 @@ local function count(one, other)
 end
 
 local function fresh_state()
-    local state = { factor = 1, bad = 0, since = now, good = 0, pin = -1, seen = now, steps = {} }
+    local state = { factor = 1, bad = 0, since = now, good = 0, pin = -1, seen = now, trouble = 0, steps = {} }
     for at = 1, SIGNALS do state.steps[at] = 0 end
     state.cut, state.rate, state.rate_norm, state.flow, state.flow_norm, state.size_norm = 0, 0, 0, 0, 0, 0
     state.count, state.count_norm, state.turned, state.run, state.rotation, state.alike = 0, 0, now, 0, 0, 0
@@ -85,10 +85,10 @@ end
 local function unpacked(packed)
     local n = { struct.unpack(NUMBERS, packed) }
     local rest = n[#n]
-    local state = { factor = n[1], bad = n[2], since = n[3], good = n[4], pin = n[5], seen = n[6], steps = {} }
-    for at = 1, SIGNALS do state.steps[at] = n[6 + at] end
-    state.cut, state.rate, state.rate_norm, state.flow, state.flow_norm, state.size_norm = unpack(n, 18, 23)
-    state.count, state.count_norm, state.turned, state.run, state.rotation, state.alike = unpack(n, 24, 29)
+    local state = { factor = n[1], bad = n[2], since = n[3], good = n[4], pin = n[5], seen = n[6], trouble = n[7], steps = {} }
+    for at = 1, SIGNALS do state.steps[at] = n[7 + at] end
+    state.cut, state.rate, state.rate_norm, state.flow, state.flow_norm, state.size_norm = unpack(n, 19, 24)
+    state.count, state.count_norm, state.turned, state.run, state.rotation, state.alike = unpack(n, 25, 30)
     state.last, state.recent, state.tried = packed:sub(rest, rest + 7), {}, {}
     for at = 1, RECENT do
         local tried_at = rest + 8 * RECENT
@@ -102,7 +102,8 @@ local function unpacked(packed)
 end
 
 local function standing(s)
-    return struct.pack('<' .. string.rep('d', STANDING), s.factor, s.bad, s.since, s.good, s.pin, s.seen, unpack(s.steps))
+    return struct.pack('<' .. string.rep('d', STANDING), s.factor, s.bad, s.since, s.good, s.pin, s.seen,
+        s.trouble, unpack(s.steps))
 end
 
 local function packed(s)
@@ -120,14 +121,15 @@ local function decay(s)
     local waited = math.max(now - s.seen, 0)
     local fading = 2 ^ (-waited / MEMORY)
     for at = 1, SIGNALS do s.steps[at] = rounded(s.steps[at] * fading) end
-    s.bad, s.since, s.cut, s.turned = math.min(s.bad, now), math.min(s.since, now), math.min(s.cut, now), math.min(s.turned, now)
+    s.bad, s.since, s.cut = math.min(s.bad, now), math.min(s.since, now), math.min(s.cut, now)
+    s.turned, s.trouble = math.min(s.turned, now), math.min(s.trouble, now)
     s.rate, s.flow, s.seen = rounded(s.rate * 2 ^ (-waited / RATE_HALF)), rounded(s.flow * 2 ^ (-waited / FLOW_HALF)), now
 end
 
 local function count_others(s, o)
     local turns = math.floor((now - s.turned) / GENERATION)
     if turns > 0 then
-        s.count_norm = rounded(s.count_norm + (s.count - s.count_norm) / 8)
+        s.count_norm = s.count_norm == 0 and s.count or rounded(s.count_norm + (s.count - s.count_norm) / 8)
         s.older, s.newer, s.turned = turns == 1 and s.newer or EMPTY, EMPTY, now
         s.count = rounded(count(EMPTY, s.older))
     end
@@ -153,16 +155,18 @@ local function follow(s, o, new_key)
             table.insert(s.tried, 1, o.other)
             s.tried[RECENT + 1] = nil
         end
-        return
+        return false
     end
     if o.other == s.last then
         s.run = s.run + 1
     elseif o.other ~= NOTHING then
         local turned = new_key and s.run > 0 and 1 - 1 / s.run or 0
-        s.rotation = s.run > 0 and rounded(s.rotation + 0.4 * (turned - s.rotation)) or 0
+        local held = unpinned_factor(s) < ceiling
+        if not held then s.rotation = rounded(s.rotation + 0.4 * (turned - s.rotation)) end
+        if s.run == 0 then s.rotation = 0 end
         s.run, s.last = 1, o.other
     end
-    if o.pattern == NOTHING then return end
+    if o.pattern == NOTHING then return false end
     local known = 0
     for at = 1, RECENT do
         if s.recent[at] ~= NOTHING and differing(s.recent[at], o.pattern) <= ALIKE_BITS then known = 1 end
@@ -172,6 +176,7 @@ local function follow(s, o, new_key)
         s.recent[RECENT + 1] = nil
     end
     s.alike = rounded(s.alike + 0.2 * (known - s.alike))
+    return known == 1
 end
 
 local function rate_step(s, o)
@@ -186,27 +191,20 @@ local function cost_step(s, o)
     return 2.2 * large * math.max(flood, math.min(s.steps[COST] / PROOF, 1)) - 1
 end
 
--- For a caller with a history a hot pattern adds up to half of what its own texts have gathered: see rule._added.
-local function added(s, injection, harm, hot)
-    local own = math.max(
-        math.min(math.max(s.steps[INJECTION] + injection, 0), MOST), math.min(math.max(s.steps[HARM] + harm, 0), MOST))
-    return math.min(5 * hot - 1, math.max(own / 2 - s.steps[DUPLICATE], -1))
-end
-
-local function steps_of(s, o, another, newcomer)
+local function steps_of(s, o, another, alike, newcomer)
     local steps = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
     if o.unknown then
         steps[UNKNOWN] = another and 1.5 or 0
         return steps
     end
-    local crowd = 2 * doublings(s.count, 4 * math.max(s.count_norm, 1), 3) - 1
+    local crowd = -1 -- until something is known of what is usual
+    if s.count_norm ~= 0 then crowd = 2 * doublings(s.count, 4 * math.max(s.count_norm, 1), 3) - 1 end
     steps[RATE], steps[COST] = rate_step(s, o), cost_step(s, o)
     steps[level == OF_A_KEY and SPREAD or CROWD] = crowd
     if not o.own then return steps end
-    local injection, harm = 2.1 * o.injection - 1, 1.8 * o.harm - 0.8
-    steps[INJECTION], steps[HARM], steps[SIMILARITY] = injection, harm, 2 * o.similarity - 1
-    steps[DUPLICATE] = newcomer and 7 * o.hot - 1 or added(s, injection, harm, o.hot)
-    steps[SEQUENCE] = 3 * between(s.rotation * s.alike, 0.35, 0.75) - 1
+    steps[INJECTION], steps[HARM], steps[SIMILARITY] = 2.3 * o.injection - 1.2, 1.8 * o.harm - 0.8, 2 * o.similarity - 1
+    steps[DUPLICATE] = newcomer and 7 * o.hot - 1 or -1
+    steps[SEQUENCE] = alike and 3 * between(s.rotation * s.alike, 0.35, 0.75) - 1 or -1
     steps[UNKNOWN], steps[PROBING] = -1, o.near and 0.8 or -0.4
     return steps
 end
@@ -220,13 +218,20 @@ local function learn(s, o, calm)
     s.size_norm = rounded(s.size_norm + LEARNING * (math.log(o.tokens) - s.size_norm))
 end
 
-local function judge(s, o, rose, fresh)
+local function score_of(s)
     local innocent = 1
     for at = 1, SIGNALS do innocent = innocent * (1 - WEIGHT[at] * math.min(s.steps[at] / PROOF, 1)) end
-    local score, factor, cut = 1 - innocent, unpinned_factor(s), 0
+    return 1 - innocent
+end
+
+local function relapses(s) return s.cut ~= 0 and now - s.cut < RELAPSE end
+
+local function judge(s, o, rose, fresh)
+    local score, factor, cut = score_of(s), unpinned_factor(s), 0
     if rose and score >= cut_at and now - s.cut >= cut_interval then
         local deeper = 1 + 3 * (score - cut_at) / (1 - cut_at)
         factor = math.max(floor, rounded(factor * cut_by ^ deeper))
+        if not relapses(s) then s.trouble = now end
         s.cut, cut = now, 1
     end
     if rose and score >= release_at then s.factor, s.bad = factor, now end
@@ -250,11 +255,12 @@ local function observe(s, o)
     decay(s)
     local new_other = count_others(s, o)
     local another = new_other and not was_tried(s, o.other)
-    if level ~= OF_A_KEY then follow(s, o, new_other) end
-    local rose = false
-    for at, step in ipairs(steps_of(s, o, another, fresh or level == OF_NEWCOMERS)) do
+    local alike = level ~= OF_A_KEY and follow(s, o, new_other)
+    local rose, relapse = false, relapses(s)
+    for at, step in ipairs(steps_of(s, o, another, alike, fresh or level == OF_NEWCOMERS)) do
+        if relapse and step < 0 then step = step / 2 end -- see rule._relapsing
         s.steps[at] = rounded(math.min(math.max(s.steps[at] + step, 0), MOST))
-        if step > 0 and at ~= RATE and at ~= CROWD then rose = true end
+        if step > 0 and at ~= RATE and at ~= CROWD and at ~= DUPLICATE then rose = true end
     end
     return judge(s, o, rose, fresh)
 end
@@ -263,8 +269,9 @@ end
 local function recall(s, was_known)
     local n = { struct.unpack('<' .. string.rep('d', STANDING), ARGV[3]) }
     if was_known and now + n[2] <= s.seen + LATENESS then return end
-    s.factor, s.bad, s.since, s.good, s.seen = n[1], now + n[2], now + n[3], n[4], now + n[6]
-    for at = 1, SIGNALS do s.steps[at] = n[6 + at] end
+    s.factor, s.bad, s.since, s.good = n[1], now + n[2], now + n[3], n[4]
+    s.seen, s.trouble = now + n[6], now + n[7]
+    for at = 1, SIGNALS do s.steps[at] = n[7 + at] end
 end
 
 local packed_state = redis.call('GET', KEYS[1])
@@ -272,8 +279,10 @@ local known = packed_state and #packed_state == BYTES -- one of another version'
 local state = known and unpacked(packed_state) or fresh_state()
 if ARGV[3] ~= '' then recall(state, known) end
 local newcomer = is_fresh(state) and unpinned_factor(state) >= ceiling
-local cuts = 0
+local cuts, heard, suspected = 0, 0, not newcomer
 for at = 4, #ARGV do
+    suspected = suspected or score_of(state) >= release_at or unpinned_factor(state) < ceiling
+    if not suspected then heard = heard + 1 end
     local n = { struct.unpack('<ddddddddd', ARGV[at]) }
     cuts = cuts + observe(state, {
         injection = n[1], harm = n[2], similarity = n[3], near = n[4] == 1, tokens = n[5], hot = n[6],
@@ -289,4 +298,4 @@ if state.pin < 0 then
 else -- an operator's word stays until the operator takes it back
     redis.call('SET', KEYS[1], packed(state))
 end
-return { standing(state), now, cuts, newcomer and 1 or 0 }
+return { standing(state), now, cuts, newcomer and 1 or 0, heard }

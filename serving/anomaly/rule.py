@@ -26,6 +26,7 @@ FLOW_HALF_US: Final = 120 * SECOND_US
 GENERATION_US: Final = 600 * SECOND_US  # different addresses or keys are counted over one to two of these
 LEARNING: Final = 0.02  # weight of one request in what is usual for its caller
 ALIKE_BITS: Final = 6  # of 64: how far apart the fingerprints of texts alike may be
+RELAPSE_US: Final = 3600 * SECOND_US  # after a cut, suspicion drains half as fast for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,14 @@ def observe(state: State | None, observation: Observation, now_us: int, knobs: K
         state = State(Standing(since_us=now_us, seen_us=now_us), turned_us=now_us)
     fresh = is_fresh(state.standing, now_us)
     before, new_other = _count_others(_decayed(state, now_us), observation, now_us)
-    followed = before if knobs.level is Level.PRINCIPAL else _follow(before, observation, new_other)
     another = new_other and observation.other not in before.tried
-    steps = _steps(followed, observation, another, fresh or knobs.level is Level.ADDRESS, knobs)
+    followed, alike = before, False
+    if knobs.level is not Level.PRINCIPAL:
+        held = _unpinned_factor(before.standing, now_us, knobs.adaptive) < knobs.adaptive.ceiling
+        followed, alike = _follow(before, observation, new_other, held=held)
+    newcomer = fresh or knobs.level is Level.ADDRESS
+    steps = _steps(followed, observation, knobs, another=another, alike=alike, newcomer=newcomer)
+    steps = _relapsing(steps, followed.cut_us, now_us)
     suspicions = tuple(
         _rounded(min(max(gathered + step, 0.0), MOST))
         for gathered, step in zip(followed.standing.suspicions, steps, strict=True)
@@ -66,6 +72,7 @@ def _decayed(state: State, now_us: int) -> State:
         bad_us=min(standing.bad_us, now_us),
         since_us=min(standing.since_us, now_us),
         seen_us=now_us,
+        trouble_us=min(standing.trouble_us, now_us),
         suspicions=tuple(_rounded(steps * fading) for steps in standing.suspicions),
     )
     return replace(
@@ -82,7 +89,8 @@ def _count_others(state: State, observation: Observation, now_us: int) -> tuple[
     """Turn the generations if it is time, and note the other side; True for one not seen lately."""
     turns = (now_us - state.turned_us) // GENERATION_US
     if turns:
-        norm = _rounded(state.count_norm + (state.count - state.count_norm) / 8)
+        learnt = _rounded(state.count_norm + (state.count - state.count_norm) / 8)
+        norm = learnt if state.count_norm else state.count
         older = state.newer if turns == 1 else sketch.EMPTY
         count = _rounded(sketch.count(sketch.EMPTY, older))
         state = replace(state, newer=sketch.EMPTY, older=older, count=count, count_norm=norm, turned_us=now_us)
@@ -93,62 +101,61 @@ def _count_others(state: State, observation: Observation, now_us: int) -> tuple[
     return replace(state, newer=newer, count=_rounded(sketch.count(newer, state.older))), new
 
 
-def _follow(state: State, observation: Observation, new_key: bool) -> State:
+def _follow(state: State, observation: Observation, new_key: bool, *, held: bool) -> tuple[State, bool]:
     """Note which key an address uses, what its texts look like, and what was tried there that opens nothing.
 
     `rotation` is the share of changes that led from a key used several times in a row to one never seen: of a crowd
-    behind one address hardly any do, as its members come and go and return. `alike` is the share of texts that look
-    like a recent one.
+    behind one address hardly any do, as its members come and go and return. While the address is `held` it stays: who
+    is let in once in minutes uses no key several times. `alike` is the share of texts that look like a recent one;
+    also returned is whether this one does.
     """
     if observation.unknown_key:
         known = observation.other in state.tried
-        return state if known else replace(state, tried=(observation.other, *state.tried[:-1]))
+        return (state if known else replace(state, tried=(observation.other, *state.tried[:-1]))), False
     if observation.other == state.last:
         state = replace(state, run=state.run + 1)
     elif observation.other:
         turned = 1 - 1 / state.run if new_key and state.run else 0.0
-        rotation = _rounded(state.rotation + 0.4 * (turned - state.rotation)) if state.run else 0.0
-        state = replace(state, run=1, rotation=rotation, last=observation.other)
+        rotation = state.rotation if held else _rounded(state.rotation + 0.4 * (turned - state.rotation))
+        state = replace(state, run=1, rotation=rotation if state.run else 0.0, last=observation.other)
     if not observation.pattern:
-        return state
-    known = any(seen and (seen ^ observation.pattern).bit_count() <= ALIKE_BITS for seen in state.recent)
-    recent = state.recent if known else (observation.pattern, *state.recent[:-1])
-    return replace(state, recent=recent, alike=_rounded(state.alike + 0.2 * (known - state.alike)))
+        return state, False
+    alike = any(seen and (seen ^ observation.pattern).bit_count() <= ALIKE_BITS for seen in state.recent)
+    recent = state.recent if alike else (observation.pattern, *state.recent[:-1])
+    return replace(state, recent=recent, alike=_rounded(state.alike + 0.2 * (alike - state.alike))), alike
 
 
-def _steps(state: State, seen: Observation, another: bool, newcomer: bool, knobs: Knobs) -> tuple[float, ...]:
+def _steps(
+    state: State, seen: Observation, knobs: Knobs, *, another: bool, alike: bool, newcomer: bool
+) -> tuple[float, ...]:
     """By how much the observation moves each signal, in the order of SIGNALS."""
     if seen.unknown_key:
         tried = 1.5 if another else 0.0
         return tuple(tried if signal is Signal.UNKNOWN_KEYS else 0.0 for signal in SIGNALS)
-    crowd = 2 * _doublings(state.count, 4 * max(state.count_norm, 1.0), 3) - 1
+    crowd = -1.0  # until something is known of what is usual
+    if state.count_norm:
+        crowd = 2 * _doublings(state.count, 4 * max(state.count_norm, 1.0), 3) - 1
     crowds = (0.0, crowd) if knobs.level is Level.PRINCIPAL else (crowd, 0.0)
     uses = (_rate_step(state, seen, knobs), _cost_step(state, seen, knobs), *crowds)
     if not seen.own:
         return (0.0, 0.0, 0.0, 0.0, *uses, 0.0, 0.0, 0.0)
-    injection, harm = 2.1 * seen.injection - 1, 1.8 * seen.harm - 0.8
     return (
-        injection,
-        harm,
+        2.3 * seen.injection - 1.2,
+        1.8 * seen.harm - 0.8,
         2 * seen.similarity - 1,
-        7 * seen.hot - 1 if newcomer else _added(state, injection, harm, seen.hot),
+        7 * seen.hot - 1 if newcomer else -1.0,  # who has a history is not judged by what others send
         *uses,
-        3 * _between(state.rotation * state.alike, 0.35, 0.75) - 1,
+        3 * _between(state.rotation * state.alike, 0.35, 0.75) - 1 if alike else -1.0,
         -1.0,
         0.8 if seen.near_threshold else -0.4,
     )
 
 
-def _added(state: State, injection: float, harm: float, hot: float) -> float:
-    """The step of `near_duplicate` for a caller with a history: up to half of what its own texts have gathered.
-
-    Who quotes a running campaign among other texts, or uses a popular template that looks like an attack, is not
-    condemned by what others send.
-    """
-    gathered = state.standing.suspicions
-    own = max(min(max(gathered[0] + injection, 0.0), MOST), min(max(gathered[1] + harm, 0.0), MOST))
-    room = own / 2 - gathered[SIGNALS.index(Signal.NEAR_DUPLICATE)]
-    return min(5 * hot - 1, max(room, -1.0))
+def _relapsing(steps: tuple[float, ...], cut_us: int, now_us: int) -> tuple[float, ...]:
+    """In the hour after a cut what excuses counts half: with its room a campaign must not get back its good name."""
+    if not cut_us or now_us - cut_us >= RELAPSE_US:
+        return steps
+    return tuple(step / 2 if step < 0 else step for step in steps)
 
 
 def _rate_step(state: State, seen: Observation, knobs: Knobs) -> float:
@@ -170,8 +177,8 @@ def _cost_step(state: State, seen: Observation, knobs: Knobs) -> float:
 
 
 def _rose(steps: tuple[float, ...]) -> bool:
-    """Whether the observation gives cause by itself: rate and a crowd alone do not."""
-    bystanders = (Signal.RATE, Signal.KEYS_PER_ADDRESS)
+    """Whether the observation gives cause by itself: rate, a crowd and what others send do not."""
+    bystanders = (Signal.RATE, Signal.KEYS_PER_ADDRESS, Signal.NEAR_DUPLICATE)
     return any(step > 0 for signal, step in zip(SIGNALS, steps, strict=True) if signal not in bystanders)
 
 
@@ -182,17 +189,23 @@ def _judged(
     adaptive, standing = knobs.adaptive, state.standing
     signals = signals_of(standing.suspicions)
     total = score(signals)
-    factor = factor_at(replace(standing, pin=-1.0), now_us, adaptive)
+    factor = _unpinned_factor(standing, now_us, adaptive)
     cut = rose and total >= adaptive.cut_at and now_us - state.cut_us >= adaptive.cut_interval_s * SECOND_US
     if cut:  # the surer, the deeper
         deeper = 1 + 3 * (total - adaptive.cut_at) / (1 - adaptive.cut_at)
         factor = max(adaptive.floor, _rounded(factor * adaptive.cut**deeper))
+        relapse = state.cut_us and now_us - state.cut_us < RELAPSE_US
+        standing = replace(standing, trouble_us=standing.trouble_us if relapse else now_us)
         state = replace(state, cut_us=now_us)
     if rose and total >= adaptive.release_at:
         standing = replace(standing, factor=factor, bad_us=now_us)
     standing = replace(standing, good=0 if cut else _good(standing.good, seen, fresh=fresh))
     state = replace(_learnt(state, seen, calm=total < adaptive.release_at), standing=standing)
     return state, Verdict(total, factor_at(standing, now_us, adaptive), signals, is_fresh(standing, now_us), cut)
+
+
+def _unpinned_factor(standing: Standing, now_us: int, adaptive: Adaptive) -> float:
+    return factor_at(standing.unpinned, now_us, adaptive)
 
 
 def _good(good: int, seen: Observation, *, fresh: bool) -> int:

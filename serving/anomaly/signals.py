@@ -50,10 +50,11 @@ class Signal(StrEnum):
 SIGNALS: Final = tuple(Signal)
 
 # How much a signal at 1 says by itself. Below the `cut_at` of a policy it can only support another one: a burst, a
-# crowded address or a text near a cluster is no offence.
+# crowded address, a text near a cluster or one that others send too is no offence.
 WEIGHTS: Final[Mapping[Signal, float]] = {
     **dict.fromkeys(SIGNALS, 0.95),
     Signal.SIMILARITY: 0.5,
+    Signal.NEAR_DUPLICATE: 0.3,
     Signal.RATE: 0.3,
     Signal.KEYS_PER_ADDRESS: 0.2,
 }

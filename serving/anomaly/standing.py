@@ -17,6 +17,7 @@ from serving.anomaly.signals import SIGNALS, Signal, score, signals_of
 SECOND_US: Final = 1_000_000
 ESTABLISHED_REQUESTS: Final = 5
 ESTABLISHED_US: Final = 600 * SECOND_US
+UNTROUBLED_US: Final = 600 * SECOND_US  # for so long before its first cut an address may have been misused unseen
 NO_PIN: Final = -1.0
 LATENESS_US: Final = 100_000  # an answer is read so much later than it was given, or a little more
 
@@ -43,8 +44,8 @@ class Adaptive:
     ceiling: float = 1.0
     cut: float = 0.25
     cut_interval_s: float = 1.0
-    cool_down_s: float = 480.0
-    recovery_s: float = 120.0
+    cool_down_s: float = 560.0
+    recovery_s: float = 40.0
     cut_at: float = 0.8
     release_at: float = 0.5
 
@@ -85,7 +86,7 @@ class Standing:
     `factor` is what the last offence left and `bad_us` when that was; `since_us` is the first observation, `good` how
     many judged requests gave no cause (an offence halves it until it is enough; then only a cut takes it away). `pin`
     is an operator's word: a fixed factor, 0 for a ban, :data:`NO_PIN` for none. `suspicions` are the gathered steps by
-    signal, as they were at `seen_us`.
+    signal, as they were at `seen_us`. `trouble_us` is the first cut of those that followed one another within an hour.
     """
 
     factor: float = 1.0
@@ -94,6 +95,7 @@ class Standing:
     good: int = 0
     pin: float = NO_PIN
     seen_us: int = 0
+    trouble_us: int = 0
     suspicions: tuple[float, ...] = (0.0,) * len(SIGNALS)
 
     @property
@@ -108,15 +110,14 @@ class Standing:
 
     def pack(self) -> bytes:
         """The bytes that Redis keeps: :data:`STANDING`."""
-        return STANDING.pack(
-            self.factor, self.bad_us, self.since_us, self.good, self.pin, self.seen_us, *self.suspicions
-        )
+        numbers = (self.factor, self.bad_us, self.since_us, self.good, self.pin, self.seen_us, self.trouble_us)
+        return STANDING.pack(*numbers, *self.suspicions)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """Read :meth:`pack`. Raises struct.error."""
-        factor, bad_us, since_us, good, pin, seen_us, *suspicions = STANDING.unpack_from(packed)
-        return cls(factor, int(bad_us), int(since_us), int(good), pin, int(seen_us), tuple(suspicions))
+        factor, bad, since, good, pin, seen, trouble, *suspicions = STANDING.unpack_from(packed)
+        return cls(factor, int(bad), int(since), int(good), pin, int(seen), int(trouble), tuple(suspicions))
 
     @property
     def unpinned(self) -> Self:
@@ -125,10 +126,16 @@ class Standing:
 
     def moved(self, by_us: int) -> Self:
         """The same on a clock that is `by_us` ahead."""
-        return replace(self, bad_us=self.bad_us + by_us, since_us=self.since_us + by_us, seen_us=self.seen_us + by_us)
+        return replace(
+            self,
+            bad_us=self.bad_us + by_us,
+            since_us=self.since_us + by_us,
+            seen_us=self.seen_us + by_us,
+            trouble_us=self.trouble_us + by_us,
+        )
 
 
-STANDING: Final = struct.Struct(f"<{6 + len(SIGNALS)}d")
+STANDING: Final = struct.Struct(f"<{7 + len(SIGNALS)}d")
 
 
 def factor_at(standing: Standing, now_us: int, adaptive: Adaptive) -> float:
@@ -147,19 +154,32 @@ def is_fresh(standing: Standing | None, now_us: int) -> bool:
     return now_us - standing.since_us < ESTABLISHED_US
 
 
+def is_stranger(standing: Standing | None, now_us: int, trouble_us: int) -> bool:
+    """Whether this caller shares what is left to strangers at an address whose trouble began at `trouble_us`.
+
+    No stranger is who has a history, or was there well before, with an ordinary request and without an offence.
+    """
+    if standing is None or not is_fresh(standing, now_us):
+        return standing is None
+    innocent = standing.good > 0 and standing.bad_us < standing.since_us
+    return not (innocent and standing.since_us < trouble_us - UNTROUBLED_US)
+
+
 @dataclass(frozen=True, slots=True)
 class Adaptation:
     """What a replica tells the limiter about one caller, besides the tier's knobs.
 
     `remembered` is what this process last knew of a caller with a lowered factor, its times counted from now: see
-    :func:`counting`. `address_factor` and `address_wait_us` hold for a caller without history: its address's factor,
-    and how long to wait until the address may bring in the next stranger.
+    :func:`counting`. `address_factor` and `address_wait_us` hold for a stranger (:func:`is_stranger`): its address's
+    factor, and how long to wait until the address may bring in the next one. `address_trouble_us` is when the trouble
+    there began, counted from now: 0 or less.
     """
 
     adaptive: Adaptive = USUAL
     remembered: Standing | None = None
     address_factor: float = 1.0
     address_wait_us: int = 0
+    address_trouble_us: int = 0
 
     def pack(self) -> bytes:
         """As `gcra.lua` reads it."""
@@ -173,10 +193,11 @@ class Adaptation:
             adaptive.mode == "enforce",
             self.address_factor,
             self.address_wait_us,
+            self.address_trouble_us,
         )
 
 
-_ADAPTATION: Final = struct.Struct("<8d")
+_ADAPTATION: Final = struct.Struct("<9d")
 
 
 def counting(told: Standing | None, remembered: Standing | None, now_us: int) -> Standing | None:
@@ -201,8 +222,8 @@ class Price:
     """What follows for one demand. `lowered`: the factor is below its ceiling, so a refusal comes from it.
 
     A charge at a lowered factor lasts `longest_debt_us` at most. `wait_us` above 0 refuses for so long. `enforced`
-    False: only to be counted (shadow mode); a pin and a ban are an operator's word and always hold. `fresh`: a
-    newcomer, whose address counts; nobody is one of whom an operator has spoken.
+    False: only to be counted (shadow mode); a pin and a ban are an operator's word and always hold. `stranger`: one
+    whose address counts; nobody is one of whom an operator has spoken.
     """
 
     factor: float = 1.0
@@ -211,7 +232,7 @@ class Price:
     wait_us: int = 0
     banned: bool = False
     enforced: bool = True
-    fresh: bool = False
+    stranger: bool = False
 
 
 NO_PRICE: Final = Price()
@@ -223,20 +244,20 @@ def price(standing: Standing | None, now_us: int, adaptation: Adaptation | None)
         return NO_PRICE
     standing = counting(standing, adaptation.remembered, now_us)
     adaptive = adaptation.adaptive
-    fresh = is_fresh(standing, now_us)
+    stranger = is_stranger(standing, now_us, now_us + adaptation.address_trouble_us)
     if standing is not None and standing.pin >= 0:
         factor = min(standing.pin, 1.0) or 1.0
         longest = adaptive.longest_debt_us if factor < 1 else 0
         return Price(factor, factor < 1, longest, banned=standing.pin == 0)
     factor = adaptive.ceiling if standing is None else factor_at(standing, now_us, adaptive)
-    if fresh:
+    if stranger:
         factor = min(factor, max(adaptation.address_factor, adaptive.floor))
     lowered = factor < adaptive.ceiling
     return Price(
         factor=factor,
         lowered=lowered,
         longest_debt_us=adaptive.longest_debt_us if lowered else 0,
-        wait_us=adaptation.address_wait_us if fresh else 0,
+        wait_us=adaptation.address_wait_us if stranger else 0,
         enforced=adaptive.mode == "enforce",
-        fresh=fresh,
+        stranger=stranger,
     )

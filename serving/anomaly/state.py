@@ -61,7 +61,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that is remembered of one principal or address, 560 bytes.
+    """All that is remembered of one principal or address, 568 bytes.
 
     `rate` and `flow` are decayed counts of requests and tokens; `*_norm` is what is usual for this caller. `count` is
     how many others were seen lately, in the two generations `newer` and `older`. `last`, `run` and `rotation` follow

@@ -41,13 +41,15 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 class Observed:
     """What a store answers to observations of one caller: its standing, the store's time then, and the cuts made.
 
-    `newcomer`: before them it had neither a history to lose nor a lowered factor.
+    `newcomer`: before them it had neither a history to lose nor a lowered factor. `heard`: so many of them, the first
+    ones, came while it was such and not suspected either.
     """
 
     standing: Standing
     now_us: int
     cuts: int
     newcomer: bool = True
+    heard: int = 0
 
 
 class States(Protocol):
@@ -70,7 +72,7 @@ class States(Protocol):
 class RedisStates:
     """Shared by all replicas, on the server's clock; every method raises :class:`RedisError`.
 
-    A state is 560 bytes and expires a day after its caller was last seen, one of a newcomer with next to no suspicion
+    A state is 568 bytes and expires a day after its caller was last seen, one of a newcomer with next to no suspicion
     after an hour, and one that an operator pinned never.
     """
 
@@ -89,8 +91,8 @@ class RedisStates:
         words: tuple[Word, ...] = (pack_knobs(knobs), LIFETIME_MS, recalled, *(each.pack() for each in observations))
         reply = await self._connection.run_script(self._observe, (risk_key(caller),), words)
         try:
-            packed, now_us, cuts, newcomer = reply
-            return Observed(Standing.unpack(packed), now_us, cuts, newcomer == 1)
+            packed, now_us, cuts, newcomer, heard = reply
+            return Observed(Standing.unpack(packed), now_us, cuts, newcomer == 1, heard)
         except (TypeError, ValueError, struct.error) as error:
             raise RedisRefused("the observing script answered in an unknown shape") from error
 
@@ -142,10 +144,12 @@ class LocalStates:
         standing = counting(state.standing if state else None, remembered, now_us)
         if standing is not None:
             state = replace(state or State(turned_us=now_us), standing=standing)
-        newcomer = is_fresh(standing, now_us) and (
-            standing is None or factor_at(standing.unpinned, now_us, knobs.adaptive) >= knobs.adaptive.ceiling
-        )
+        newcomer = is_fresh(standing, now_us) and _has_all_room(standing, now_us, knobs)
+        suspected, heard = not newcomer, 0
         for observation in observations:
+            before = state.standing if state else None
+            suspected = suspected or _suspected(before, knobs) or not _has_all_room(before, now_us, knobs)
+            heard += not suspected
             state, verdict = observe(state, observation, now_us, knobs)
             cuts += verdict.cut
         if state is None:
@@ -153,12 +157,20 @@ class LocalStates:
         self._states[caller] = state
         if len(self._states) > self._max_callers:
             self._states.popitem(last=False)
-        return Observed(state.standing, now_us, cuts, newcomer)
+        return Observed(state.standing, now_us, cuts, newcomer, heard)
 
     async def heat(self, fingerprint: int, sender: int) -> float:
         """As :meth:`States.heat`."""
         self._patterns, heat = observe_pattern(self._patterns, fingerprint, sender, self._clock_us())
         return heat
+
+
+def _has_all_room(standing: Standing | None, now_us: int, knobs: Knobs) -> bool:
+    return standing is None or factor_at(standing.unpinned, now_us, knobs.adaptive) >= knobs.adaptive.ceiling
+
+
+def _suspected(standing: Standing | None, knobs: Knobs) -> bool:
+    return standing is not None and standing.score >= knobs.adaptive.release_at
 
 
 def pack_knobs(knobs: Knobs) -> bytes:

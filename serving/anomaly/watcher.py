@@ -29,7 +29,7 @@ log = logging.getLogger("weir.watcher")
 
 BATCH: Final = 8  # Redis is busy with one for less than a millisecond, in which an admission may have to wait
 CAPACITY: Final = 10_000
-ATTACK_LIKE: Final = 0.7  # evidence at fpr_5% for injection, nearly fpr_0.1% for harm
+ATTACK_LIKE: Final = 0.9  # evidence at fpr_5% for injection, a little over fpr_0.1% for harm
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,13 @@ class _Told:
 class _Answer:
     """What is known after telling: whether Redis took part, and whether the caller was a newcomer with all its room.
 
-    A cut takes a history away; who had one must not become everybody's affair at its address by it.
+    A cut takes a history away; who had one must not become everybody's affair at its address by it. Of the
+    observations that were told the first `heard` came before the newcomer was suspected itself.
     """
 
     shared: bool
     newcomer: bool
+    heard: int
 
 
 class Watcher:
@@ -168,7 +170,7 @@ class Watcher:
         seen = list(zip(batch, heats, strict=True))
         principals = self._of_principals(seen)
         answers = dict(zip(principals, await asyncio.gather(*map(self._tell, principals.items())), strict=True))
-        addresses = self._of_addresses(seen, {name: answer.newcomer for name, answer in answers.items()})
+        addresses = self._of_addresses(seen, answers)
         more = await asyncio.gather(*map(self._tell, addresses.items()))
         return all(answer.shared for answer in (*answers.values(), *more))
 
@@ -192,19 +194,24 @@ class Watcher:
                 _add(told, seen.principal, self._anonymous if anonymous else seen.knobs, _observation(seen, heat))
         return told
 
-    def _of_addresses(self, batch: Sequence[tuple[Seen, float]], newcomer: Mapping[str, bool]) -> dict[str, _Told]:
-        """What newcomers' standings are to be told. Of an established key that it was there, but not what it sent."""
+    def _of_addresses(self, batch: Sequence[tuple[Seen, float]], answers: Mapping[str, _Answer]) -> dict[str, _Told]:
+        """What newcomers' standings are to be told. Of an established key that it was there, but not what it sent.
+
+        Nor what a newcomer sent after it was suspected itself, unless that excuses: one key is contained where it is,
+        and it takes a second one to accuse their address.
+        """
         told: dict[str, _Told] = {}
+        heard = {name: answer.heard for name, answer in answers.items()}
         for seen, heat in batch:
             if isinstance(seen, Recheck):
                 told.setdefault(seen.caller, _Told(self._newcomers))
             elif isinstance(seen, RefusedKey):
                 _add(told, newcomers_at(seen.address), self._newcomers, _refused(seen))
-            elif seen.principal in newcomer and seen.principal != seen.address:
+            elif seen.principal in answers and seen.principal != seen.address:
                 observation = replace(_observation(seen, heat), tokens=0, other=hashed(seen.principal))
-                if not newcomer[seen.principal]:
-                    observation = replace(observation, own=False)
-                _add(told, newcomers_at(seen.address), self._newcomers, observation)
+                speaks = heard[seen.principal] > 0 or (answers[seen.principal].newcomer and observation.ordinary)
+                heard[seen.principal] -= 1
+                _add(told, newcomers_at(seen.address), self._newcomers, replace(observation, own=seen.own and speaks))
         return told
 
     async def _tell(self, named: tuple[str, _Told]) -> _Answer:
@@ -219,7 +226,7 @@ class Watcher:
         self._memory.learn(caller, observed.standing, observed.now_us, told.knobs.adaptive)
         for _ in range(observed.cuts):
             self._on_cut(told.knobs.level.value, next(iter(shares(observed.standing.signals))).value)
-        return _Answer(shared, observed.newcomer)
+        return _Answer(shared, observed.newcomer, observed.heard)
 
 
 def _add(told: dict[str, _Told], caller: str, knobs: Knobs, observation: Observation) -> None:

@@ -57,7 +57,8 @@ class Containment:
             return Hold(Adaptation(adaptive, remembered))
         newcomers = newcomers_at(address)
         at_address = self._memory.factor(newcomers)
-        if at_address == 1:
+        standing = self._memory.recalled(newcomers)
+        if standing is None or at_address == 1:
             return Hold(Adaptation(adaptive, remembered))
         if self._memory.stale(newcomers):
             self._recheck(newcomers)
@@ -66,7 +67,8 @@ class Containment:
             reserved = self._local.reserve(account, demand)
         except StorageFullError:
             reserved = FULL
-        return Hold(Adaptation(adaptive, remembered, at_address, reserved.wait_us), account, reserved)
+        told = Adaptation(adaptive, remembered, at_address, reserved.wait_us, min(standing.trouble_us, 0))
+        return Hold(told, account, reserved)
 
     def give_back(self, hold: Hold) -> None:
         """Nothing came of the demand, or it was not a newcomer's."""
@@ -83,7 +85,7 @@ class Containment:
             self._memory.learn(principal, weighed.standing, weighed.now_us, adaptive)
         elif shared:
             self._memory.unpin(principal)
-        if not (weighed.admitted and price.fresh):
+        if not (weighed.admitted and price.stranger):
             self.give_back(hold)
         if not weighed.admitted or adaptive.mode != "shadow" or price.enforced or not price.lowered:
             return False

@@ -23,11 +23,11 @@ local factor, allowed_leases, lease_us = numbers[1], numbers[2], numbers[3]
 local values = call('MGET', unpack(KEYS, 2))
 
 -- The rules of standing.counting and standing.price: the caller's own factor, the longest charge, a wait, a ban.
-local STANDING_BYTES, LATENESS = 17 * 8, 1e5
+local STANDING_BYTES, LATENESS, UNTROUBLED = 18 * 8, 1e5, 600e6
 local standing, own, longest, wait, banned = '', 1, 0, 0, false
 if ARGV[3] ~= '' then
-    local floor, ceiling, cool_down, recovery, longest_debt, enforced, at_address, address_wait =
-        struct.unpack('<dddddddd', ARGV[3])
+    local floor, ceiling, cool_down, recovery, longest_debt, enforced, at_address, address_wait, trouble =
+        struct.unpack('<ddddddddd', ARGV[3])
     local cut, bad, since, good, pin, seen = ceiling, 0, 0, 0, -1, -math.huge
     local state = values[1] or ''
     if #state >= STANDING_BYTES then
@@ -46,7 +46,8 @@ if ARGV[3] ~= '' then
         if pin > 0 and pin < 1 then own, longest = pin, longest_debt end
     elseif enforced == 1 then
         own = min(max(cut, floor), ceiling)
-        if good < 5 or now - since < 600e6 then
+        local was_there = good > 0 and bad < since and since < now + trouble - UNTROUBLED
+        if (good < 5 or now - since < 600e6) and not was_there then
             own = min(own, max(at_address, floor))
             wait = address_wait
         end

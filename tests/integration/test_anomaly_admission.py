@@ -94,7 +94,7 @@ memories = st.none() | st.builds(
     factor=st.sampled_from([0.001, 0.2]),
     bad_us=st.integers(-700_000_000, 0),
     since_us=st.integers(-900_000_000, -700_000_000),
-    good=st.sampled_from([0, 5]),
+    good=st.sampled_from([0, 1, 5]),
     pin=st.sampled_from([-1.0, -1.0, 0.0, 0.5]),
     seen_us=st.just(0),
     suspicions=st.just((3.0,) * len(SIGNALS)),
@@ -106,11 +106,12 @@ adaptations = st.builds(
         mode=st.sampled_from(["enforce", "enforce", "shadow"]),
         floor=st.sampled_from([0.001, 0.05]),
         ceiling=st.sampled_from([1.0, 0.9]),
-        cool_down_s=st.sampled_from([480.0, 3.0]),
+        cool_down_s=st.sampled_from([560.0, 3.0]),
     ),
     remembered=memories,
     address_factor=st.sampled_from([1.0, 0.3, 0.0001]),
     address_wait_us=st.sampled_from([0, 0, 5_000_000]),
+    address_trouble_us=st.sampled_from([0, -5_000_000, -700_000_000]),
 )
 step = st.tuples(
     st.one_of(st.integers(-400_000, 4_000_000), st.integers(0, 900_000_000)),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from serving.anomaly.rule import Adaptive, Knobs, Observation, State, Verdict, factor_at, observe
 from serving.anomaly.signals import SIGNALS, Signal, score, shares, signals_of
-from serving.anomaly.standing import NO_PIN, Adaptation, Standing, counting, is_fresh, price
+from serving.anomaly.standing import NO_PIN, Standing
 
 SECOND = 1_000_000
 START = 1_800_000_000 * SECOND
@@ -91,12 +91,12 @@ def test_the_factor_stays_between_floor_and_ceiling() -> None:
 
 
 def test_nothing_comes_back_during_the_cool_down() -> None:
-    assert contained().factor(after_s=480) == KNOBS.adaptive.floor
+    assert contained().factor(after_s=560) == KNOBS.adaptive.floor
 
 
 def test_after_the_cool_down_it_comes_back_evenly() -> None:
     caller = contained()
-    assert caller.factor(after_s=480 + 60) == pytest.approx(0.5, abs=0.001)
+    assert caller.factor(after_s=560 + 20) == pytest.approx(0.5, abs=0.001)
 
 
 def test_ten_minutes_after_the_last_offence_all_room_is_back() -> None:
@@ -116,10 +116,10 @@ def test_an_offence_during_recovery_begins_the_cool_down_anew_from_what_had_come
     caller.sends(ATTACK, 9)
     cut = caller.factor()
     assert cut < 1
-    caller.sends(ATTACK, every_s=480 + 60)
+    caller.sends(ATTACK, every_s=560 + 20)
     held = caller.factor()
     assert held == pytest.approx(cut + 0.5, abs=0.01)
-    assert caller.factor(after_s=480) == held
+    assert caller.factor(after_s=560) == held
 
 
 def test_a_repeated_offender_is_cut_at_its_first_new_offence() -> None:
@@ -133,7 +133,7 @@ def test_suspicion_halves_in_six_hours() -> None:
     caller = contained()
     assert caller.state
     before = caller.state.standing.suspicions[0]
-    caller.sends(Observation(injection=1 / 2.1), every_s=6 * 3600)  # a text that says nothing either way
+    caller.sends(Observation(injection=1.2 / 2.3), every_s=6 * 3600)  # a text that says nothing either way
     assert caller.state.standing.suspicions[0] == pytest.approx(before / 2, abs=1e-5)
 
 
@@ -176,26 +176,24 @@ def test_scores_just_under_a_threshold_again_and_again_are_an_offence() -> None:
     assert caller.sends(Observation(injection=0.45, near_threshold=True, tokens=50), 14).factor < 1
 
 
-def test_a_pattern_that_many_send_condemns_faster() -> None:
+def test_what_many_send_is_no_evidence_by_itself() -> None:
+    caller = Caller()
+    verdict = caller.sends(Observation(injection=0.5, hot=1, tokens=50), 100)
+    assert verdict.signals[Signal.NEAR_DUPLICATE] == 1
+    assert (verdict.score, caller.cuts) == (pytest.approx(0.3), 0)
+
+
+def test_what_many_send_makes_a_newcomers_own_texts_weigh_a_little_more() -> None:
     alone, together = Caller(), Caller()
-    alone.sends(replace(ATTACK, hot=0), 3)
-    together.sends(replace(ATTACK, hot=1), 3)
-    assert alone.cuts == 0
-    assert together.factor() < 0.1
+    mild = replace(ATTACK, injection=0.9)
+    alone.sends(mild, 8)
+    together.sends(replace(mild, hot=1), 8)
+    assert (alone.cuts, together.cuts) == (0, 1)
 
 
 def test_not_even_a_stranger_is_cut_by_a_single_text() -> None:
     worst = Observation(injection=1, harm=1, similarity=1, near_threshold=True, hot=1, tokens=24_000, other=1)
     assert Caller().sends(worst).factor == 1
-
-
-def test_one_key_on_ever_new_addresses_is_an_offence_and_on_a_few_is_not() -> None:
-    leaked, roaming = Caller(), Caller()
-    for number in range(60):
-        leaked.sends(replace(GOOD, other=(number + 1) * 0x9E37_79B9_7F4A_7C15 % 2**64))
-        roaming.sends(replace(GOOD, other=(number % 4 + 1) * 0x9E37_79B9_7F4A_7C15 % 2**64))
-    assert leaked.factor() < 1
-    assert roaming.cuts == 0
 
 
 def test_a_pin_overrides_what_was_learnt_and_is_kept() -> None:
@@ -227,39 +225,6 @@ def test_a_clock_that_jumps_back_locks_nobody_out_for_longer() -> None:
 def test_knobs_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Adaptive(**wrong)  # type: ignore[arg-type]
-
-
-def test_a_stranger_pays_the_factor_of_its_address_and_an_established_caller_does_not() -> None:
-    told = Adaptation(address_factor=0.1, address_wait_us=7)
-    known = Standing(good=5, since_us=START - 600 * SECOND)
-    assert (price(None, START, told).factor, price(None, START, told).wait_us) == (0.1, 7)
-    assert (price(known, START, told).factor, price(known, START, told).wait_us) == (1, 0)
-    assert is_fresh(replace(known, good=4), START)
-    assert is_fresh(replace(known, since_us=START - 599 * SECOND), START)
-
-
-def test_what_redis_forgot_this_process_remembers() -> None:
-    remembered = Standing(factor=0.3, bad_us=-60 * SECOND, seen_us=-60 * SECOND)
-    counts = counting(None, remembered, START)
-    assert counts == remembered.moved(START)
-    assert price(None, START, Adaptation(remembered=remembered)).factor == 0.3
-
-
-def test_a_memory_counts_against_a_store_only_for_an_offence_that_the_store_has_not_seen() -> None:
-    remembered = Standing(factor=0.3, bad_us=-60 * SECOND)
-    older = Standing(seen_us=START - 3600 * SECOND, pin=0.7)
-    newer = Standing(seen_us=START - 60 * SECOND)
-    assert counting(older, remembered, START) == replace(remembered.moved(START), pin=0.7)
-    assert counting(newer, remembered, START) == newer
-    assert counting(newer, None, START) == newer
-
-
-def test_a_ban_holds_in_every_mode_and_shadow_enforces_nothing_else() -> None:
-    shadow = Adaptation(Adaptive(mode="shadow"))
-    assert price(Standing(pin=0), START, shadow).banned
-    assert price(Standing(pin=0), START, shadow).enforced
-    lowered = price(Standing(factor=0.1, bad_us=START), START, shadow)
-    assert (lowered.factor, lowered.lowered, lowered.enforced) == (0.1, True, False)
 
 
 def test_a_packed_state_comes_back_as_it_was() -> None:

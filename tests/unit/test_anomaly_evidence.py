@@ -21,7 +21,7 @@ def scores(injection: float = 0.01, harm: float = 0.01) -> dict[Category, float]
     return dict.fromkeys(HARM_CATEGORIES, harm) | {Category.INJECTION: injection}
 
 
-@pytest.mark.parametrize(("score", "evidence"), [(0.4, 0.7), (0.7, 0.95), (0.9, 1.0), (0.999, 1.0), (0.05, 0.0)])
+@pytest.mark.parametrize(("score", "evidence"), [(0.4, 0.9), (0.7, 1.0), (0.9, 1.0), (0.999, 1.0), (0.05, 0.0)])
 def test_evidence_of_injection_is_that_of_the_operating_points(score: float, evidence: float) -> None:
     assert weigh_scores(scores(score), THRESHOLDS).injection == pytest.approx(evidence)
 

@@ -28,14 +28,14 @@ def test_who_has_a_history_and_quotes_a_running_campaign_in_some_texts_is_not_cu
 
 def test_a_popular_template_that_looks_a_little_like_an_attack_costs_who_has_a_history_nothing_at_first() -> None:
     user = established()
-    user.sends(Observation(injection=0.7, hot=1, tokens=50), 6, every_s=60)
+    user.sends(Observation(injection=0.9, hot=1, tokens=50), 6, every_s=60)
     assert user.cuts == 0
 
 
-def test_a_hot_pattern_adds_half_to_what_a_caller_with_a_history_has_gathered_itself() -> None:
+def test_a_hot_pattern_adds_nothing_for_a_caller_with_a_history() -> None:
     alone, together = established(), established()
-    assert alone.sends(ATTACK, 5, every_s=60).score == pytest.approx(0.58, abs=0.01)
-    assert together.sends(replace(ATTACK, hot=1), 5, every_s=60).score == pytest.approx(0.70, abs=0.01)
+    score = together.sends(replace(ATTACK, hot=1), 5, every_s=60).score
+    assert score == alone.sends(ATTACK, 5, every_s=60).score == pytest.approx(0.58, abs=0.01)
 
 
 def test_a_history_once_earned_is_lost_by_a_cut_only() -> None:

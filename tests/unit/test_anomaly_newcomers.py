@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from serving.anomaly.standing import Adaptive, Standing
+from dataclasses import replace
+
+from serving.anomaly.standing import Adaptive, Knobs, Standing
 from serving.anomaly.state import State
+from serving.anomaly.watcher import Sighting
 from serving.ratelimit import Limit, LocalStorage, RateLimiter
 from serving.ratelimit.containment import Containment
-from tests.unit.test_anomaly_watcher import CLEAN, SECOND, Bench
+from tests.unit.test_anomaly_watcher import ATTACK, CLEAN, SECOND, Bench
 
 
 async def test_an_established_key_answers_for_itself_and_not_for_its_address() -> None:
@@ -19,12 +22,37 @@ async def test_an_established_key_answers_for_itself_and_not_for_its_address() -
     assert bench.shared._states["addr:newcomers"].standing.suspicions[0] == 0
 
 
-async def test_a_new_key_answers_for_its_address_until_it_is_held_itself() -> None:
+async def test_a_new_key_accuses_its_address_until_it_is_suspected_itself_and_never_alone() -> None:
+    for evidence in (ATTACK, replace(ATTACK, harm=1.0), replace(ATTACK, injection=0.9, near_threshold=True)):
+        bench = Bench()
+        await bench.sees(times=40, evidence=evidence, similarity=1.0)
+        assert bench.memory.factor("key") < 0.1
+        assert bench.memory.factor("addr:newcomers") == bench.memory.factor("addr") == 1
+        assert 2 < max(bench.shared._states["addr:newcomers"].standing.suspicions) < 6
+
+
+async def test_not_even_a_burst_that_is_learnt_from_at_once_lets_one_key_accuse_its_address_alone() -> None:
     bench = Bench()
-    await bench.sees(times=40)
+    for _ in range(40):
+        bench.watcher.saw(Sighting("key", "addr", Knobs(), ATTACK, 50))
+    await bench.watcher.drain()
+    assert bench.memory.factor("key") < 1
+    assert bench.memory.factor("addr:newcomers") == 1
+
+
+async def test_attacks_among_good_texts_do_not_add_up_at_the_address_of_one_key() -> None:
+    bench = Bench()
+    for _ in range(200):
+        await bench.sees(evidence=ATTACK)
+        await bench.sees(evidence=CLEAN)
+    assert bench.memory.factor("addr:newcomers") == 1
+
+
+async def test_two_new_keys_accuse_their_address() -> None:
+    bench = Bench()
+    await bench.sees("one", times=7)
+    await bench.sees("two", times=7)
     assert bench.memory.factor("addr:newcomers") < 1
-    assert bench.shared._states["addr:newcomers"].standing.suspicions[0] < 8
-    assert bench.memory.factor("addr") == 1
 
 
 async def test_what_a_caller_passes_on_counts_by_size_and_number_only() -> None:
@@ -39,7 +67,8 @@ async def test_what_a_caller_passes_on_counts_by_size_and_number_only() -> None:
 
 async def test_what_an_operator_says_of_newcomers_is_heard_within_seconds_though_none_is_let_in() -> None:
     bench = Bench()
-    await bench.sees(times=12)
+    await bench.sees("one", times=7)
+    await bench.sees("two", times=7)
     local = LocalStorage(bench.clock)
     containment = Containment(bench.memory, local, recheck=bench.watcher.recheck)
     limiter = RateLimiter(LocalStorage(bench.clock), local, containment=containment)
