@@ -18,10 +18,11 @@ from serving.errors import (
     TooLarge,
 )
 from serving.metrics import Metrics
-from serving.policy import Policy, PolicyNotAllowed, Tier
+from serving.policy import Policy
 from serving.ratelimit.answers import Admission, Reason
 from serving.ratelimit.headers import headers as rate_headers
 from serving.ratelimit.limits import Limit
+from serving.tier import PolicyNotAllowed, Tier
 
 REQUESTS = "requests"
 TOKENS = "tokens"

@@ -14,11 +14,12 @@ from serving.anomaly.standing import SECOND_US, Adaptation, Price, Standing, pri
 from serving.anomaly.state import State
 from serving.anomaly.store import RedisStates
 from serving.keys import Key, KeyTable
-from serving.policy import Policy, Tier
+from serving.policy import Policy
 from serving.principal import address_id, shared_address_secret
 from serving.ratelimit.limits import Charge, Demand, Row, weigh
 from serving.redis_connection import Connection
 from serving.redis_keys import lease_key, limit_key, newcomers_at
+from serving.tier import Tier
 
 _ADDRESS: Final = re.compile(r"addr_[0-9a-f]{24}(?::newcomers)?")
 _KEY: Final = re.compile(r"(?P<key>key_[0-9a-f]{16})(?::[A-Za-z0-9._@:+/=-]{1,128})?")

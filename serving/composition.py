@@ -31,6 +31,7 @@ from serving.ratelimit.limiter import RateLimiter
 from serving.ratelimit.redis import RedisStorage
 from serving.ratelimit.storage import LocalStorage
 from serving.redis_connection import Connection
+from serving.redis_keys import lease_key
 from serving.scheduler import Scheduler
 from serving.settings import Settings
 from serving.status import PROGRAM_VERSION
@@ -140,7 +141,7 @@ def _monotonic_us() -> int:
 def _limiter(
     settings: Settings, metrics: Metrics, connection: Connection, memory: Memory, watcher: Watcher
 ) -> RateLimiter:
-    local = LocalStorage(_monotonic_us)
+    local = LocalStorage(_monotonic_us, shard_of=lambda principal: connection.node_of(lease_key(principal)))
     return RateLimiter(
         RedisStorage(connection),
         local,

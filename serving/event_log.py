@@ -24,10 +24,10 @@ from redis.asyncio import Redis
 
 from data.event_codec import FIELD, STREAM, to_json
 from data.schema import Action, Event
-from serving.policy import Tier
 from serving.redis_connection import Connection, RedisError
 from serving.settings import Settings
 from serving.spool import Spool, SpoolFull
+from serving.tier import Tier
 
 BATCH: Final = 256
 # The embedded Redis holds 256 MB in all and refuses writes beyond, so the stream must stay well inside.

@@ -22,13 +22,14 @@ from serving.errors import ModelUnavailable, Overloaded, Unauthenticated
 from serving.event_log import EventLog
 from serving.metrics import Metrics
 from serving.model_slot import Live, ModelSlot
-from serving.policy import Policy, Tier
+from serving.policy import Policy
 from serving.principal import Caller, Identity, presented_secret
 from serving.ratelimit.answers import Admission
 from serving.ratelimit.limiter import RateLimiter
 from serving.redis_connection import Connection
 from serving.scheduler import Judged, Scheduler
 from serving.settings import Settings
+from serving.tier import Tier
 
 INLINE_TOKENS: Final = 500  # about 2,000 bytes, prepared in about a millisecond; more goes to a thread
 

@@ -159,6 +159,10 @@ class Connection:
     ) -> None:
         await self.close()
 
+    def node_of(self, key: str) -> Node:
+        """The server that holds a key at the moment; one that is not known yet, and the only one, are `ANYWHERE`."""
+        return self._server.node_of(("GET", key))
+
     async def execute(self, *command: Word, timeout_s: float | None = None) -> Reply:
         """One command; the reply as Redis sends it. Raises :class:`RedisDown` or :class:`RedisRefused`."""
         node = self._server.node_of(command)
@@ -195,7 +199,7 @@ class Connection:
 
         Raises as :meth:`execute`.
         """
-        node = self._server.node_of(("GET", key))
+        node = self.node_of(key)
         self._fail_if_open(node)
         async with self._free:
             self._fail_if_open(node)  # it may have opened while this call waited for its turn

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from serving.policy import Policy, Tier
+from serving.policy import Policy
+from serving.tier import Tier
 
 if TYPE_CHECKING:
     from serving.gateway import Gateway

@@ -76,7 +76,7 @@ class RateLimiter:
         try:
             weighed = await self._shared.hit(principal, demand)
         except RedisError:
-            self._local.doubt()
+            self._local.doubt(principal)
             self._on_degraded(on_redis_down)
             return await self._without_redis(principal, hold, demand, on_redis_down)
         self._local.mirror(principal, demand, weighed)

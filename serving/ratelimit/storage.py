@@ -6,7 +6,8 @@ kept warm: every answer of Redis is mirrored into it, so the fallback starts fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -15,7 +16,6 @@ from serving.ratelimit.limits import SECOND_US, Charge, Demand, Limit, Weighed, 
 
 # Everybody who asked within a day owes some of a daily budget; a 24th of it is forgotten when room is needed.
 FORGIVEN_BUDGET_US: Final = 3_600 * SECOND_US
-NEVER: Final = -1
 
 
 class Storage(Protocol):
@@ -47,7 +47,7 @@ class _Account:
     paid_back_us: dict[str, int] = field(default_factory=dict)
     budgets_us: dict[str, int] = field(default_factory=dict)
     leases: dict[str, int] = field(default_factory=dict)
-    told: int = NEVER
+    told: tuple[Hashable, int] | None = None
 
     def debts_us(self, limit: Limit) -> dict[str, int]:
         return self.paid_back_us if limit.adaptive else self.budgets_us
@@ -72,14 +72,22 @@ class LocalStorage:
     Accounts that owe nothing (of a daily budget: little) are dropped when the room runs out, at most once a second.
     When everybody still owes something, an unknown principal is refused instead of a known one forgotten: else a
     flood of new addresses would wash out the debts of those who flood. Of behaviour it knows what the demand brings.
+    ``shard_of`` names the part of another storage that a principal's debts are in, as one part may be lost alone.
     """
 
-    def __init__(self, clock_us: Callable[[], int], *, max_principals: int = 50_000) -> None:
+    def __init__(
+        self,
+        clock_us: Callable[[], int],
+        *,
+        max_principals: int = 50_000,
+        shard_of: Callable[[str], Hashable] = lambda _principal: None,
+    ) -> None:
         self._clock_us = clock_us
         self._max_principals = max_principals
         self._accounts: dict[str, _Account] = {}
         self._swept_us = -SECOND_US
-        self._losses = 0
+        self._shard_of = shard_of
+        self._losses: Counter[Hashable] = Counter()
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -98,7 +106,7 @@ class LocalStorage:
         )
         weighed = replace(weighed, now_us=now)
         if weighed.admitted:
-            account.told = NEVER
+            account.told = None
             for charge, row in zip(demand.charges, weighed.rows, strict=True):
                 if charge.cost:
                     account.debts_us(charge.limit)[charge.limit.name] = now + row.ahead_us
@@ -138,14 +146,17 @@ class LocalStorage:
         if account is not None:
             account.leases.pop(lease_id, None)
 
-    def doubt(self) -> None:
-        """Note that another storage may have missed something: each caller's debts are to be told to it once."""
-        self._losses += 1
+    def doubt(self, principal: str) -> None:
+        """Note that another storage may have missed something of a principal, and so of all that share its part.
+
+        The debts of each of them are to be told to it once, and so are those of who moves to another part.
+        """
+        self._losses[self._shard_of(principal)] += 1
 
     def untold(self, principal: str, charges: Sequence[Charge]) -> tuple[int, ...]:
         """What is owed on each charge that the other storage may not know of; empty if it has been told."""
         account = self._accounts.get(principal)
-        if account is None or account.told == self._losses:
+        if account is None or account.told == self._told(principal):
             return ()
         return tuple(account.ahead_us(self._clock_us(), charges))
 
@@ -157,7 +168,7 @@ class LocalStorage:
         if account is None:
             return
         if not known or (demand.known_us and weighed.admitted):  # a refusal writes nothing down
-            account.told = self._losses
+            account.told = self._told(principal)
         for charge, row in zip(demand.charges, weighed.rows, strict=True):
             debts = account.debts_us(charge.limit)
             debts[charge.limit.name] = max(debts.get(charge.limit.name, now), now + row.ahead_us)
@@ -165,6 +176,11 @@ class LocalStorage:
             if len(account.leases) >= demand.concurrent:
                 account.drop_lapsed(now, demand)
             account.leases[demand.lease_id] = now + demand.lease_us
+
+    def _told(self, principal: str) -> tuple[Hashable, int]:
+        """What an account's ``told`` is while all its debts are known to the other storage."""
+        shard = self._shard_of(principal)
+        return shard, self._losses[shard]
 
     def _account(self, principal: str, now_us: int) -> _Account | None:
         account = self._accounts.get(principal)

@@ -18,7 +18,7 @@ from serving.anomaly.store import RedisStates
 from serving.audit import AuditLog
 from serving.callers import Callers, NoSuchCallerError
 from serving.keys import KeyTable
-from serving.policy import Tier, load_policy
+from serving.policy import load_policy
 from serving.principal import address_id, shared_address_secret
 from serving.principals import describe
 from serving.ratelimit.answers import Reason
@@ -27,6 +27,7 @@ from serving.ratelimit.limiter import RateLimiter
 from serving.ratelimit.redis import RedisStorage
 from serving.ratelimit.storage import LocalStorage
 from serving.redis_connection import Connection, RedisRefused
+from serving.tier import Tier
 from tests.integration.conftest import OpenApp, Service
 from tests.tiny_bundle import CLEAN
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from data.schema import CATEGORIES, Action, Category, Coverage, Direction, Prediction, Span
 from serving.anomaly.standing import USUAL
-from serving.policy import BoundPolicy, PolicyError, PolicyNotAllowed, _main, bind, load_policy
+from serving.policy import BoundPolicy, PolicyError, _main, bind, load_policy
 from serving.policy_file import false_positive_percent
+from serving.tier import PolicyNotAllowed
 
 GALLERY = Path(__file__).parents[1] / "golden" / "policies"
 POINTS = {"fpr_0.1%": 0.9, "fpr_1%": 0.5, "fpr_5%": 0.2}

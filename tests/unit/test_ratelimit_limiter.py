@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from serving.ratelimit import Admission, Limit, LocalStorage, RateLimiter, Reason, headers
-from serving.ratelimit.limits import Demand, Weighed
+from serving.ratelimit.limits import Charge, Demand, Row, Weighed
 from serving.redis_connection import RedisDown
 
 REQUESTS = Limit("requests", 5 / 60, 5)
@@ -147,3 +147,32 @@ async def test_retry_after_is_never_earlier_than_t(used: int) -> None:
     fields = headers(admission)
     if not admission.allowed:
         assert int(fields["Retry-After"]) >= int(fields["RateLimit"].rpartition("t=")[2])
+
+
+def charged(storage: LocalStorage, principal: str) -> None:
+    """Another storage has admitted one request of the principal, and what was untold is told to it."""
+    demand = Demand((Charge(REQUESTS, 1),), known_us=storage.untold(principal, (Charge(REQUESTS, 1),)))
+    storage.mirror(principal, demand, Weighed(True, (Row(12_000_000, 4, 0),), 0, False))
+
+
+def untold(storage: LocalStorage, *principals: str) -> list[bool]:
+    return [storage.untold(principal, (Charge(REQUESTS, 1),)) != () for principal in principals]
+
+
+def test_what_a_lost_part_may_have_missed_is_told_to_it_once_and_to_no_other_part() -> None:
+    storage = LocalStorage(lambda: 0, shard_of=lambda principal: principal[0])
+    for principal in ("a1", "a2", "b1"):
+        charged(storage, principal)
+    storage.doubt("a1")
+    assert untold(storage, "a1", "a2", "b1") == [True, True, False]
+    charged(storage, "a2")
+    assert untold(storage, "a1", "a2", "b1") == [True, False, False]
+
+
+def test_who_moves_to_another_part_tells_it_what_is_owed() -> None:
+    parts = {"a": "north"}
+    storage = LocalStorage(lambda: 0, shard_of=parts.__getitem__)
+    charged(storage, "a")
+    assert untold(storage, "a") == [False]
+    parts["a"] = "south"
+    assert untold(storage, "a") == [True]
