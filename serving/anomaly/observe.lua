@@ -10,7 +10,7 @@
 --
 -- Every number is a double on both sides and is rounded to a millionth where rule.py rounds it.
 
-local STANDING, SIGNALS, MOST, PROOF = 18, 11, 12, 9
+local STANDING, SIGNALS, MOST, PROOF = 18, 11, 13, 10
 local MEMORY, RATE_HALF, FLOW_HALF, GENERATION = 6 * 3600e6, 60e6, 120e6, 600e6
 local LEARNING, RECENT, ALIKE_BITS, REGISTERS, RELAPSE = 0.02, 4, 6, 128, 3600e6
 local BYTES, LATENESS = (STANDING + 12) * 8 + 8 + 16 * RECENT + 2 * REGISTERS, 1e5
@@ -258,7 +258,7 @@ local function observe(s, o)
     local alike = level ~= OF_A_KEY and follow(s, o, new_other)
     local rose, relapse = false, relapses(s)
     for at, step in ipairs(steps_of(s, o, another, alike, fresh or level == OF_NEWCOMERS)) do
-        if relapse and step < 0 then step = step / 2 end -- see rule._relapsing
+        if relapse and step < 0 and at > HARM then step = step / 2 end -- see rule._relapsing
         s.steps[at] = rounded(math.min(math.max(s.steps[at] + step, 0), MOST))
         if step > 0 and at ~= RATE and at ~= CROWD and at ~= DUPLICATE then rose = true end
     end

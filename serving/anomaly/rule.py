@@ -152,10 +152,16 @@ def _steps(
 
 
 def _relapsing(steps: tuple[float, ...], cut_us: int, now_us: int) -> tuple[float, ...]:
-    """In the hour after a cut what excuses counts half: with its room a campaign must not get back its good name."""
+    """In the hour after a cut what excuses the use of a key or an address counts half.
+
+    While a campaign waits for its room it shows nothing of how it uses them, and must not get back its good name with
+    the room. What its texts say is another matter: an analyst who was once cut by mistake needs a way back.
+    """
     if not cut_us or now_us - cut_us >= RELAPSE_US:
         return steps
-    return tuple(step / 2 if step < 0 else step for step in steps)
+    texts = (Signal.INJECTION, Signal.HARM)
+    halved = (signal not in texts and step < 0 for signal, step in zip(SIGNALS, steps, strict=True))
+    return tuple(step / 2 if half else step for half, step in zip(halved, steps, strict=True))
 
 
 def _rate_step(state: State, seen: Observation, knobs: Knobs) -> float:

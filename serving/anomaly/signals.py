@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
-PROOF: Final = 9.0
+PROOF: Final = 10.0
 """Steps of evidence that make a signal 1."""
-MOST: Final = 12.0
+MOST: Final = 13.0
 """Steps that are remembered: what is gathered beyond proof delays the return to 0, by a few requests at most."""
 
 

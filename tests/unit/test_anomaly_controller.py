@@ -186,8 +186,8 @@ def test_what_many_send_is_no_evidence_by_itself() -> None:
 def test_what_many_send_makes_a_newcomers_own_texts_weigh_a_little_more() -> None:
     alone, together = Caller(), Caller()
     mild = replace(ATTACK, injection=0.9)
-    alone.sends(mild, 8)
-    together.sends(replace(mild, hot=1), 8)
+    alone.sends(mild, 9)
+    together.sends(replace(mild, hot=1), 9)
     assert (alone.cuts, together.cuts) == (0, 1)
 
 
