@@ -13,6 +13,8 @@ from benchmarks.abuse import pictures
 from benchmarks.abuse.attackers import ATTACKERS
 from benchmarks.abuse.experiments import AttackResult, PeopleResult
 from benchmarks.abuse.figures import AttackFigures, GroupFigures, pooled
+from benchmarks.abuse.service import ServiceResult
+from benchmarks.abuse.traffic import MINUTE
 
 OVERALL_GOAL: Final = 0.001
 GROUP_GOAL: Final = 0.005
@@ -47,12 +49,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that was run. `bundle` is the version of the model whose scores were drawn."""
+    """All that was run. `bundle` is the version of the model whose scores were drawn; `service`: through HTTP."""
 
     seeds: Sequence[int]
     bundle: str
     attacks: Sequence[AttackResult]
     crowds: Sequence[PeopleResult]
+    service: ServiceResult | None = None
 
     def by_attack(self) -> dict[str, list[AttackFigures]]:
         """Figures of all seeds by attack, in the order of the attackers."""
@@ -91,6 +94,19 @@ def checks(results: Results) -> Iterator[Check]:
         most = max(crowd.footprint.most_bytes for crowd in results.crowds)
         yield Check("bytes of one caller in Redis", str(most), f"at most {BYTES_GOAL}", most <= BYTES_GOAL)
 
+    if results.service:
+        yield from _service_checks(results.service)
+
+
+def _service_checks(service: ServiceResult) -> Iterator[Check]:
+    for each in service.attacks:
+        goal = ATTACKERS[each.attack].goal
+        if goal is not None:
+            value = each.reduction
+            yield Check(f"{each.attack}, through HTTP: kept out", f"{value:.1%}", f"at least {goal:.0%}", value >= goal)
+        back = "yes" if each.room_back else "no"
+        yield Check(f"{each.attack}, through HTTP: factor is whole ten minutes later", back, "yes", each.room_back)
+
 
 def _harm_check(who: str, group: GroupFigures) -> Check:
     goal = OVERALL_GOAL if group.group == "overall" else GROUP_GOAL
@@ -107,6 +123,8 @@ def markdown(results: Results) -> str:
             lines += [f"Honest callers {where}:", "", *_group_table(groups), ""]
     if results.crowds:
         lines += [_footprint(results.crowds), ""]
+    if results.service:
+        lines += [*_service_table(results.service), ""]
     failed = [f"- {check.what}: {check.value}, goal {check.goal}" for check in checks(results) if not check.met]
     return "\n".join([*lines, "Goals not met:" if failed else "All goals are met.", "", *failed]).rstrip() + "\n"
 
@@ -161,6 +179,31 @@ def _group_table(groups: Mapping[str, GroupFigures]) -> Iterator[str]:
         yield "| " + " | ".join(map(str, cells)) + " |"
 
 
+def _service_table(service: ServiceResult) -> Iterator[str]:
+    plan, honest = service.plan, service.groups["overall"]
+    minutes = (plan.span.attack_end_us - plan.span.attack_us) / MINUTE
+    yield (
+        f"Through the HTTP service with bundle {service.bundle}, {minutes:.0f} minutes of attacks all at once, at "
+        f"{plan.speed:g} times their speed; admitted after the first twenty:"
+    )
+    yield ""
+    yield "| attack | sent | limits that do not adapt | Weir | kept out | factor whole ten minutes later |"
+    yield "|---|--:|--:|--:|--:|---|"
+    for each in service.attacks:
+        back = "yes" if each.room_back else "no"
+        yield f"| {each.attack} | {each.sent} | {each.plainly} | {each.admitted} | {each.reduction:.1%} | {back} |"
+    yield ""
+    yield (
+        f"Of {honest.sent} honest requests beside them {honest.wrongly} were refused that limits which do not adapt "
+        f"admit ({_hurt(service.groups)}); an answer took {service.median_ms:.0f} ms at the median."
+    )
+
+
+def _hurt(groups: Mapping[str, GroupFigures]) -> str:
+    hurt = [f"{name} {group.wrongly}" for name, group in groups.items() if group.wrongly and name != "overall"]
+    return ", ".join(hurt) or "nobody"
+
+
 def _footprint(crowds: Sequence[PeopleResult]) -> str:
     used = [crowd.footprint for crowd in crowds]
     calls, usual = mean(each.calls_per_request for each in used), mean(each.mean_bytes for each in used)
@@ -181,6 +224,7 @@ def write(folder: Path, results: Results) -> str:
         "bundle": results.bundle,
         "attacks": [asdict(result.figures) | {"cuts": dict(result.cuts)} for result in results.attacks],
         "people": [asdict(crowd) for crowd in results.crowds],
+        "service": asdict(results.service) if results.service else None,
         "checks": [asdict(check) for check in checks(results)],
     }
     (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n")

@@ -1,15 +1,17 @@
 """make bench-abuse: attackers and honest callers on a virtual clock, against the real limiter on a real Redis.
 
-    python -m benchmarks.abuse.run [--seeds 11-15] [--attack NAME]... [--no-people] [--scale 1.0] [--jobs 2]
+    python -m benchmarks.abuse.run [--seeds 11-15] [--attack NAME]... [--no-people] [--no-service] [--scale 1.0]
 
 Prints and writes (var/bench/abuse) what each attack got through here, with a fixed window, with plain GCRA and with
-Flask-Limiter; who was wrongly limited; how fast room came back; what it costs Redis. The exit status is 1 if a goal
-is not met. docs/abuse.md explains the population, the attackers and the figures.
+Flask-Limiter; who was wrongly limited; how fast room came back; what it costs Redis; and last, a few minutes of it
+through the real HTTP service. The exit status is 1 if a goal is not met. docs/abuse.md explains the population, the
+attackers and the figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import functools
 import os
 import sys
@@ -25,6 +27,7 @@ from benchmarks.abuse.attackers import ATTACKERS
 from benchmarks.abuse.experiments import AttackResult, PeopleResult, Stage, open_stage
 from benchmarks.abuse.report import Results
 from benchmarks.abuse.scores import PATH as SCORES
+from benchmarks.abuse.service import Plan, through_service
 
 OUTPUT: Final = Path("var/bench/abuse")
 Job = tuple[str, int]  # an attack's name, or PEACE or COMPANY, and a seed
@@ -62,7 +65,12 @@ def _gathered(options: argparse.Namespace, bundle: str) -> Results:
                 crowds.append(result)
                 outcome = f"{sum(group.wrongly for group in result.groups)} requests wrongly limited"
             print(f"seed {seed}, {name}: {outcome}", file=sys.stderr)
-    return Results(options.seeds, bundle, attacks, crowds)
+    service = None
+    if not options.no_service:
+        print("through the HTTP service, in real time", file=sys.stderr)
+        plan = Plan(seed=options.seeds[0])
+        service = asyncio.run(through_service(plan, _stage(options.bundle, options.scores).corpus, options.bundle))
+    return Results(options.seeds, bundle, attacks, crowds, service)
 
 
 def _job(job: Job, *, bundle: str, scores: Path, scale: float) -> AttackResult | PeopleResult:
@@ -90,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_seeds, default=_seeds("11-15"), help="11-15 or 1,2,3 (default: 11-15)")
     parser.add_argument("--attack", action="append", choices=list(ATTACKERS), help="only this one; may be given again")
     parser.add_argument("--no-people", action="store_true", help="leave out the honest population")
+    parser.add_argument("--no-service", action="store_true", help="leave out the run through the HTTP service")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the honest population")
     parser.add_argument("--bundle", default="production", help="whose embeddings the texts have")
     parser.add_argument("--scores", type=Path, default=SCORES, help="scores.json, or a table of training.evaluate")
