@@ -17,7 +17,7 @@ export BENTOML_DO_NOT_TRACK := True
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 export UV_INDEX_STRATEGY := unsafe-best-match
 
-.PHONY: help serve test check format data overlap train export evaluate bench bench-accuracy keys drain build lock clean notebooks
+.PHONY: help serve test check format data overlap train export evaluate bench bench-abuse bench-accuracy keys drain clusters build lock clean notebooks
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,11 +57,17 @@ evaluate: $(DEV)/.ready ## evaluate the production bundle on the public sets of 
 bench: $(DEV)/.ready ## benchmarks, each against its peer or limit, as ratios
 	$(DEV)/python -m benchmarks.gateway
 
+bench-abuse: $(DEV)/.ready ## attackers and honest callers on a virtual clock, against the real limits (SEEDS=11-15)
+	$(DEV)/python -m benchmarks.abuse.run --seeds $${SEEDS:-11-15}
+
 bench-accuracy: $(DEV)/.ready ## our bundle beside other guards on the public sets of WEIR_DATA_DIR, into docs/accuracy.md
 	$(DEV)/python -m benchmarks.accuracy.run --data $${WEIR_DATA_DIR:?names a mirror of the public corpora}/eval
 
 drain: $(SERVE)/.drain ## move logged events from Redis to Parquet under var/events
 	$(SERVE)/python -m data.events drain
+
+clusters: $(DEV)/.ready ## find attack clusters in drained events; a report and a bundle under var/clusters
+	$(DEV)/python -m training.cluster --events var/events
 
 build: $(SERVE)/.ready ## make a Bento
 	$(SERVE)/bentoml build

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from data.schema import Action, Category, Coverage, Direction, Event, Reason
+from data.schema import Action, Category, ClusterMatch, Coverage, Direction, Event, Reason
 
 STREAM: Final = "weir:{events}:log"
 FIELD: Final = "event"
@@ -51,7 +51,7 @@ def from_json(line: bytes) -> Event:
 def event_of(fields: Mapping[str, Any]) -> Event:
     """An event from its fields as JSON values. Fields that a newer writer added are left out."""
     known = {field.name: fields[field.name] for field in dataclasses.fields(Event) if field.name in fields}
-    embedding = known.get("embedding")
+    embedding, cluster = known.get("embedding"), known.get("cluster")
     if isinstance(embedding, str):
         embedding = np.frombuffer(base64.b64decode(embedding), dtype="<f2").astype(float).tolist()
     known.update(
@@ -62,6 +62,7 @@ def event_of(fields: Mapping[str, Any]) -> Event:
         reasons=tuple(Reason(**{**reason, "score": _number(reason["score"])}) for reason in fields["reasons"]),
         coverage=_coverage(fields["coverage"]),
         embedding=None if embedding is None else tuple(embedding),
+        cluster=None if cluster is None else ClusterMatch(**cluster),
     )
     return Event(**known)
 

@@ -63,6 +63,7 @@ SCHEMA: Final = pa.schema(
         ("coverage", _COVERAGE),
         ("changes", pa.map_(pa.string(), pa.int64())),
         ("anomaly", pa.float64()),
+        ("signals", pa.map_(pa.string(), pa.float64())),
         ("limit_factor", pa.float64()),
         ("model_version", pa.string()),
         ("policy", pa.string()),
@@ -70,6 +71,7 @@ SCHEMA: Final = pa.schema(
         ("timings_ms", pa.map_(pa.string(), pa.float64())),
         ("text", pa.string()),
         ("embedding", pa.list_(pa.float32())),
+        ("cluster", pa.struct([("id", pa.string()), ("similarity", pa.float64())])),
         ("schema", pa.int32()),
     ]
 )
@@ -158,6 +160,7 @@ def _event(row: Mapping[str, Any]) -> Event:
             **fields,
             "scores": {category: score for category, score in scores.items() if score is not None},
             "changes": dict(fields["changes"]),
+            "signals": dict(fields.get("signals") or {}),
             "timings_ms": dict(fields["timings_ms"]),
         }
     )

@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import redis
+from redis.cluster import ClusterNode
 
 from data.event_codec import FIELD, STREAM, from_json
 from data.event_store import EventStore, read
+from data.redis_url import cluster_nodes, is_cluster
 
 __all__ = ["Drain", "Drained", "read"]
 
@@ -57,7 +59,13 @@ class Drain:
     """
 
     def __init__(
-        self, client: redis.Redis, store: EventStore, *, consumer: str, batch: int = 1000, claim_after_s: float = 60
+        self,
+        client: redis.Redis | redis.RedisCluster,
+        store: EventStore,
+        *,
+        consumer: str,
+        batch: int = 1000,
+        claim_after_s: float = 60,
     ) -> None:
         self._redis = client
         self._store = store
@@ -150,6 +158,15 @@ def _entries(found: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
     return [(stream_id.decode(), fields.get(FIELD.encode(), b"")) for stream_id, fields in found]
 
 
+def connect(url: str) -> redis.Redis | redis.RedisCluster:
+    """A client of the Redis that the service writes to, a cluster too."""
+    if not is_cluster(url):
+        return redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=30)
+    base, others = cluster_nodes(url)
+    nodes = [ClusterNode(host, port) for host, port in others]  # type: ignore[no-untyped-call]
+    return redis.RedisCluster.from_url(base, startup_nodes=nodes, socket_connect_timeout=5, socket_timeout=30)
+
+
 def _default_redis() -> str:
     """`REDIS_URL`, or the socket of the Redis that the service embeds."""
     state = Path(os.environ.get("WEIR_STATE_DIR", "var/state"))
@@ -177,9 +194,8 @@ def _main(arguments: Sequence[str] | None = None) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    client = redis.Redis.from_url(options.redis_url, socket_connect_timeout=5, socket_timeout=30)
     drain = Drain(
-        client,
+        connect(options.redis_url),
         EventStore(options.to),
         consumer=f"{os.uname().nodename}-{os.getpid()}",
         batch=options.batch,

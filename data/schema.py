@@ -163,12 +163,23 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterMatch:
+    """The known group of attacks that a text is most like.
+
+    `similarity` in [0, 1]: 0 is what harmless texts reach, 1 what half of the cluster's own members reach.
+    """
+
+    id: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What the model says of one text, before any policy.
 
     `scores` are calibrated probabilities. `spans` says for each category which window scored highest.
     `embedding` is the pooled encoder output of the highest-scoring window, shape [D], unit length.
-    `changes` counts what normalisation did ("zero-width": 3), by name.
+    `changes` counts what normalisation did ("zero-width": 3), by name. `cluster` is None if the bundle has none.
     """
 
     scores: Mapping[Category, float]
@@ -177,6 +188,7 @@ class Prediction:
     embedding: npt.NDArray[np.float32]
     changes: Mapping[str, int]
     model_version: str
+    cluster: ClusterMatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +226,8 @@ class Event:
     """What is remembered of one decision, the record that travels from the service to the label queue.
 
     `principal` is an opaque id, never a key. `address` is a keyed hash of the client address. `text` is
-    null unless the policy's `log_text` says otherwise. `time` is seconds since the epoch, UTC.
+    null unless the policy's `log_text` says otherwise. `time` is seconds since the epoch, UTC. `anomaly` is the score
+    that `signals` (evidence by name, in (0, 1]) add up to, as the caller's behaviour stood before this request.
     """
 
     id: str
@@ -239,4 +252,6 @@ class Event:
     timings_ms: Mapping[str, float]
     text: str | None = None
     embedding: tuple[float, ...] | None = None
+    cluster: ClusterMatch | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
     schema: int = 1

@@ -13,6 +13,7 @@ import onnxruntime as ort
 from data.schema import Coverage, Prediction
 from models import aggregate
 from models.bundle import MODEL, TOKENIZER, Bundle, BundleError, Manifest
+from models.clusters import CLUSTERS, NO_CLUSTERS, Clusters, ClustersError, read_clusters
 from models.legibility import Legibility, legibility, worst
 from models.normalize import MAIN, normalize
 from models.windows import TokenizerError, Window, Windower
@@ -78,10 +79,13 @@ class Classifier:
         session: ort.InferenceSession,
         provider: str,
         max_batch_tokens: int,
+        *,
+        clusters: Clusters = NO_CLUSTERS,
     ) -> None:
         self.manifest = manifest
         self.provider = provider
         self.max_batch_tokens = max_batch_tokens
+        self.clusters = clusters
         self._windower = windower
         self._session = session
 
@@ -102,7 +106,14 @@ class Classifier:
             raise BundleError(f"{bundle.directory / TOKENIZER}: {error}") from error
         session = _session(bundle.read(MODEL), threads, provider)
         _check_interface(session, manifest, bundle)
-        return cls(manifest, windower, session, provider, 0 if provider == "cpu" else max_batch_tokens)
+        return cls(
+            manifest,
+            windower,
+            session,
+            provider=provider,
+            max_batch_tokens=0 if provider == "cpu" else max_batch_tokens,
+            clusters=_clusters(bundle),
+        )
 
     @property
     def version(self) -> str:
@@ -112,7 +123,9 @@ class Classifier:
     def reading(self, scripts: Sequence[str]) -> Classifier:
         """The same model, taken to read these scripts."""
         manifest = replace(self.manifest, scripts=tuple(scripts))
-        return Classifier(manifest, self._windower, self._session, self.provider, self.max_batch_tokens)
+        return Classifier(
+            manifest, self._windower, self._session, self.provider, self.max_batch_tokens, clusters=self.clusters
+        )
 
     def prepare(self, text: str) -> Prepared:
         """Normalise, tokenise and cut into windows. Runs no model; linear in the length of the text."""
@@ -158,13 +171,15 @@ class Classifier:
             raise ClassifierError(f"model {self.version} answered with a non-finite number")
         scores = aggregate.scores(logits, prepared.main_windows, self.manifest)
         highest = dict(zip(self.manifest.labels, logits.argmax(axis=0).tolist(), strict=True))
+        embedding = outputs.embeddings[highest[max(scores, key=scores.__getitem__)]].copy()
         return Prediction(
             scores=scores,
             coverage=prepared.coverage,
             spans={category: prepared.windows[row].span for category, row in highest.items()},
-            embedding=outputs.embeddings[highest[max(scores, key=scores.__getitem__)]].copy(),
+            embedding=embedding,
             changes=prepared.changes,
             model_version=self.version,
+            cluster=self.clusters.nearest(embedding),
         )
 
     def predict(self, texts: Iterable[str]) -> list[Prediction]:
@@ -213,6 +228,15 @@ def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
 
 
 _PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def _clusters(bundle: Bundle) -> Clusters:
+    if CLUSTERS not in bundle.manifest.files:
+        return NO_CLUSTERS
+    try:
+        return read_clusters(bundle.read(CLUSTERS), bundle.manifest.embedding_size)
+    except ClustersError as error:
+        raise BundleError(f"{bundle.directory / CLUSTERS}: {error}") from error
 
 
 def _session(model: bytes, threads: int, provider: str) -> ort.InferenceSession:

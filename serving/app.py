@@ -70,8 +70,8 @@ async def _classify(request: Request) -> Response:
     settings = gateway.settings
     body = await read_json_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     answer = await gateway.classify(request, parse(body), started)
-    counting = BackgroundTask(answer.count)
-    return Response(orjson.dumps(answer.body), headers=answer.headers, media_type=JSON, background=counting)
+    learning = BackgroundTask(answer.learn)
+    return Response(orjson.dumps(answer.body), headers=answer.headers, media_type=JSON, background=learning)
 
 
 async def _info(request: Request) -> Response:

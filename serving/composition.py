@@ -15,18 +15,23 @@ from typing import Final
 from models.bundle import Bundle
 from models.classifier import Classifier
 from models.memory import keep_freed_memory
-from serving import logs
+from serving import admission, logs
+from serving.anomaly.memory import Memory
+from serving.anomaly.store import LocalStates, RedisStates
+from serving.anomaly.watcher import Watcher
 from serving.event_log import EventLog
 from serving.gateway import Gateway
 from serving.keys import KeyRing, KeyTable
 from serving.metrics import Metrics
 from serving.model_slot import ModelSlot
-from serving.policy import load_policy
+from serving.policy import Policy, load_policy
 from serving.principal import Identity
+from serving.ratelimit.containment import Containment
 from serving.ratelimit.limiter import RateLimiter
 from serving.ratelimit.redis import RedisStorage
 from serving.ratelimit.storage import LocalStorage
 from serving.redis_connection import Connection
+from serving.redis_keys import lease_key
 from serving.scheduler import Scheduler
 from serving.settings import Settings
 from serving.status import PROGRAM_VERSION
@@ -54,27 +59,24 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     policy = load_policy(settings.policy_path)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(_connection(settings, metrics))
-        scheduler = Scheduler(
-            threads=settings.inference_threads,
-            queue_tokens=settings.queue_tokens,
-            max_batch_tokens=_max_batch_tokens(settings),
-            on_failure=lambda reason: metrics.failures.labels(reason).inc(),
-        )
-        stack.callback(scheduler.close)
+        scheduler = _scheduler(stack, settings, metrics)
         slot = ModelSlot(
             policy,
             lambda bundle: _classifier(bundle, settings),
             on_load=lambda result: metrics.model_loads.labels(result).inc(),
         )
+        memory = Memory(_monotonic_us)
+        watcher = _watcher(stack, metrics, connection, policy, memory)
         gateway = Gateway(
             settings=settings,
             metrics=metrics,
             policy=policy,
             connection=connection,
             identity=await _identity(stack, settings, metrics, connection),
-            limiter=_limiter(settings, metrics, connection),
+            limiter=_limiter(settings, metrics, connection, memory, watcher),
             slot=slot,
             scheduler=scheduler,
+            watcher=watcher,
             event_log=await stack.enter_async_context(_event_log(settings, metrics, connection)),
             new_id=new_id,
         )
@@ -82,16 +84,11 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         if slot.current is not None:
             metrics.model.info({"version": slot.current.version, "provider": slot.current.classifier.provider})
         _settle()
-        log.info(
-            "weir is up",
-            extra={
-                "ready": slot.current is not None,
-                "problem": slot.problem,
-                "redis": connection.state.name,
-                "redis_state": connection.state.state,
-            },
-        )
-        yield gateway
+        _say_so(slot, connection)
+        try:
+            yield gateway
+        finally:
+            await watcher.drain()
 
 
 @asynccontextmanager
@@ -112,6 +109,17 @@ async def _connection(settings: Settings, metrics: Metrics) -> AsyncIterator[Con
         yield connection
 
 
+def _scheduler(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Scheduler:
+    scheduler = Scheduler(
+        threads=settings.inference_threads,
+        queue_tokens=settings.queue_tokens,
+        max_batch_tokens=_max_batch_tokens(settings),
+        on_failure=lambda reason: metrics.failures.labels(reason).inc(),
+    )
+    stack.callback(scheduler.close)
+    return scheduler
+
+
 async def _identity(stack: AsyncExitStack, settings: Settings, metrics: Metrics, connection: Connection) -> Identity:
     ring = KeyRing(KeyTable(connection), clock=time.time)
     polling = asyncio.create_task(ring.run(), name="keys")
@@ -126,13 +134,37 @@ async def _identity(stack: AsyncExitStack, settings: Settings, metrics: Metrics,
     )
 
 
-def _limiter(settings: Settings, metrics: Metrics, connection: Connection) -> RateLimiter:
+def _monotonic_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+def _limiter(
+    settings: Settings, metrics: Metrics, connection: Connection, memory: Memory, watcher: Watcher
+) -> RateLimiter:
+    local = LocalStorage(_monotonic_us, shard_of=lambda principal: connection.node_of(lease_key(principal)))
     return RateLimiter(
         RedisStorage(connection),
-        LocalStorage(lambda: time.monotonic_ns() // 1000),
+        local,
+        containment=Containment(memory, local, replicas=settings.replicas, recheck=watcher.recheck),
         replicas=settings.replicas,
         on_degraded=lambda choice: metrics.degraded.labels(f"limits-{choice}").inc(),
     )
+
+
+def _watcher(
+    stack: AsyncExitStack, metrics: Metrics, connection: Connection, policy: Policy, memory: Memory
+) -> Watcher:
+    watcher = Watcher(
+        RedisStates(connection),
+        LocalStates(_monotonic_us),
+        memory,
+        address_knobs=admission.knobs(policy.tier("anonymous")),
+        on_fate=lambda fate, count: metrics.observations.labels(fate).inc(count),
+        on_cut=lambda level, signal: metrics.adaptations.labels(level, signal).inc(),
+    )
+    watching = asyncio.create_task(watcher.run(), name="watcher")
+    stack.callback(watching.cancel)
+    return watcher
 
 
 def _event_log(settings: Settings, metrics: Metrics, connection: Connection) -> EventLog:
@@ -147,6 +179,17 @@ def _classifier(bundle: Bundle, settings: Settings) -> Classifier:
 def _max_batch_tokens(settings: Settings) -> int:
     """Padded tokens of one run: scheduler and classifier must agree. A CPU reads windows one at a time."""
     return 0 if settings.provider == "cpu" else MAX_BATCH_TOKENS
+
+
+def _say_so(slot: ModelSlot, connection: Connection) -> None:
+    state = connection.state
+    facts = {
+        "ready": slot.current is not None,
+        "problem": slot.problem,
+        "redis": state.name,
+        "redis_state": state.state,
+    }
+    log.info("weir is up", extra=facts)
 
 
 def _settle() -> None:

@@ -50,6 +50,6 @@ class WhileConnected:
             pass
 
     def _stop(self, watch: asyncio.Task[None]) -> None:
-        if self._asking is not None and not watch.cancelled():
+        if self._asking is not None and not watch.cancelled() and watch.exception() is None:
             self._left = True
             self._asking.cancel()

@@ -9,6 +9,7 @@
     │   └── BodyTimeout            408  the body did not arrive in time
     ├── Unauthenticated            401  the key is unknown or disabled
     ├── Forbidden                  403  the key may not do this
+    ├── Banned                     403  an operator has shut this caller out
     ├── NotFound                   404
     ├── MethodNotAllowed           405
     ├── LimitExceeded
@@ -129,6 +130,12 @@ class Forbidden(Problem):
     status, type, title = 403, OWN + "forbidden", "This key may not do this"
 
 
+class Banned(Problem):
+    """An operator has shut this caller out; waiting does not help."""
+
+    status, type, title = 403, OWN + "banned", "This caller is shut out"
+
+
 class NotFound(Problem):
     """No such path."""
 
@@ -215,6 +222,7 @@ PROBLEMS: Final[tuple[type[Problem], ...]] = (
     BodyTimeout,
     Unauthenticated,
     Forbidden,
+    Banned,
     NotFound,
     MethodNotAllowed,
     QuotaExceeded,

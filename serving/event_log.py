@@ -23,10 +23,10 @@ from redis.asyncio import Redis
 
 from data.event_codec import FIELD, STREAM, to_json
 from data.schema import Action, Event
-from serving.policy import Tier
 from serving.redis_connection import Connection, RedisError
 from serving.settings import Settings
 from serving.spool import Spool, SpoolFull
+from serving.tier import Tier
 
 BATCH: Final = 256
 # The embedded Redis holds 256 MB in all and refuses writes beyond, so the stream must stay well inside.
@@ -194,7 +194,7 @@ class EventLog:
             return *appended, used if isinstance(used, int) else 0, _facts(server).get("run_id")
 
         try:
-            trimmed, length, used, run_id = await self._connection.run(call, timeout_s=BATCH_TIMEOUT_S)
+            trimmed, length, used, run_id = await self._connection.run(call, STREAM, timeout_s=BATCH_TIMEOUT_S)
             if used > self._max_stream_bytes:
                 fitting = int(length * 0.9 * self._max_stream_bytes / used)
                 trimmed += await self._connection.execute("XTRIM", STREAM, "MAXLEN", fitting)
@@ -219,7 +219,7 @@ class EventLog:
             return _facts(server).get("run_id"), _facts(persistence).get("aof_buffer_length", 0)
 
         for pause_s in KEEPING_PAUSES_S:
-            running, unwritten = await self._connection.run(ask, timeout_s=BATCH_TIMEOUT_S)
+            running, unwritten = await self._connection.run(ask, STREAM, timeout_s=BATCH_TIMEOUT_S)
             if running != run_id:
                 return False
             if not unwritten:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,31 +14,36 @@ from starlette.requests import Request
 from data.schema import Decision, Direction, Event, Prediction
 from models.classifier import Prepared
 from serving import admission
+from serving.anomaly.evidence import NO_EVIDENCE, weigh_scores
+from serving.anomaly.fingerprint import fingerprint, hashed
+from serving.anomaly.watcher import RefusedKey, Sighting, Watcher
 from serving.begun import Begun
 from serving.contracts.classify import ClassifyRequest, result_body
 from serving.disconnect import WhileConnected
-from serving.errors import Forbidden, InvalidRequest, ModelUnavailable, Overloaded, TooLarge
+from serving.errors import ModelUnavailable, Overloaded, Problem, Unauthenticated
 from serving.event_log import EventLog
 from serving.metrics import Metrics
 from serving.model_slot import Live, ModelSlot
-from serving.policy import Policy, PolicyNotAllowed, Tier
-from serving.principal import Caller, Identity
+from serving.policy import Policy
+from serving.principal import Caller, Identity, presented_secret
+from serving.ratelimit.answers import Admission
 from serving.ratelimit.limiter import RateLimiter
-from serving.ratelimit.limits import Admission, Limit
+from serving.ratelimit.limits import Limit
 from serving.redis_connection import Connection
 from serving.scheduler import Judged, Scheduler
 from serving.settings import Settings
+from serving.tier import Tier
 
 INLINE_TOKENS: Final = 500  # about 2,000 bytes, prepared in about a millisecond; more goes to a thread
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: the JSON document and the headers; and what is left to count once it has gone."""
+    """What goes back: the JSON document and the headers; and what is left to count and to learn once it has gone."""
 
     body: Mapping[str, object]
     headers: Mapping[str, str]
-    count: Callable[[], Awaitable[None]]
+    learn: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class _Asking:
     tier: Tier
     asked: ClassifyRequest
     direction: Direction
-    limit_factor: float
+    granted: Admission
     limit_s: float
     total_s: float
 
@@ -86,9 +92,11 @@ class _Asking:
             reasons=decision.reasons,
             coverage=prediction.coverage,
             changes=prediction.changes,
-            anomaly=0.0,
-            limit_factor=self.limit_factor,
+            anomaly=self.granted.anomaly,
+            signals=self.granted.signals,
+            limit_factor=self.granted.factor,
             model_version=prediction.model_version,
+            cluster=prediction.cluster,
             policy=decision.policy,
             policy_version=decision.policy_version,
             timings_ms={stage: value * 1000 for stage, value in seconds.items()},
@@ -108,6 +116,7 @@ class Gateway:
     slot: ModelSlot
     scheduler: Scheduler
     event_log: EventLog
+    watcher: Watcher
     new_id: Callable[[str], str]
     now: Callable[[], float] = time.time
 
@@ -119,57 +128,82 @@ class Gateway:
         live = self.slot.current
         if live is None:
             raise ModelUnavailable
-        caller = await self.identity.identify(request.headers, request.client.host if request.client else None)
+        caller = await self._identify(request, live.policy.policy)
         tier = live.policy.policy.tier(caller.tier)
         texts = asked.judged_texts()
-        rule_set = _chosen_policy(live.policy.policy, tier, asked.policy)
-        _check_size(tier, texts)
+        rule_set = admission.chosen_policy(live.policy.policy, tier, asked.policy)
+        admission.check_size(tier, texts)
+        costs = admission.costs(texts, live.policy.policy.rule_sets[rule_set].price_per_1k_tokens)
         with WhileConnected(request):
-            work = await self._limit_and_judge(live, caller, tier, texts)
+            work = await self._limit_and_judge(live, caller, tier, texts, costs)
         total_s = time.perf_counter() - started
-        asking = _Asking(caller, tier, asked, asked.judged_direction(), work.granted.factor, work.limit_s, total_s)
+        asking = _Asking(caller, tier, asked, asked.judged_direction(), work.granted, work.limit_s, total_s)
         results = [
             self._decide(live, asking, rule_set, text, judged) for text, judged in zip(texts, work.judged, strict=True)
         ]
 
-        async def count() -> None:
+        async def learn() -> None:
             self.metrics.observe_stages((("limit", work.limit_s), ("prepare", work.prepare_s), ("total", total_s)))
-            for event, _ in results:
+            admission.count_cost(self.metrics, rule_set, costs)
+            for text, judged, (event, _) in zip(texts, work.judged, results, strict=True):
                 self._count(event)
+                self._watch(live, asking, text, judged.prediction)
 
         if asked.request_id is not None:
             work.headers["X-Request-ID"] = asked.request_id
         bodies = [body for _, body in results]
-        return Answer(bodies[0] if asked.texts is None else {"results": bodies}, work.headers, count)
+        return Answer(bodies[0] if asked.texts is None else {"results": bodies}, work.headers, learn)
 
     def refresh_gauges(self) -> None:
         """Bring the gauges up to date that nobody pushes."""
         self.metrics.queue_tokens.set(self.scheduler.queued_tokens)
         self.metrics.queue_capacity.set(self.scheduler.capacity_tokens)
         self.metrics.event_backlog.set(self.event_log.backlog)
+        self.metrics.lowered_callers.set(self.watcher.lowered)
         self.metrics.ready.set(self.slot.current is not None)
 
-    async def _limit_and_judge(self, live: Live, caller: Caller, tier: Tier, texts: Sequence[str]) -> _Work:
+    async def _identify(self, request: Request, policy: Policy) -> Caller:
+        """The caller. A key that opens nothing is charged to its address, or keys could be tried without end."""
+        peer = request.client.host if request.client else None
+        try:
+            return await self.identity.identify(request.headers, peer)
+        except Unauthenticated:
+            tier = policy.tier("anonymous")
+            address = await self.identity.address(request.headers, peer)
+            granted = await self.limiter.hit(
+                address, admission.refused_keys(tier), {}, adaptive=tier.adaptive, on_redis_down="local"
+            )
+            admission.require(granted, tier, self.metrics)
+            self.watcher.saw(RefusedKey(address, hashed(presented_secret(request.headers) or "")))
+            raise
+
+    async def _limit_and_judge(
+        self, live: Live, caller: Caller, tier: Tier, texts: Sequence[str], costs: Mapping[str, float]
+    ) -> _Work:
         """Ask the limits and the model, the one while the other works where that is safe."""
         lease = self.new_id("lea")
-        limits, costs = admission.limits(tier), admission.costs(texts)
+        limits = admission.limits(tier)
         charging = Begun(self._charge(caller, tier, limits, costs, lease))
         granted = judging = None
+        # A long text is prepared in a thread, and only when the limit has answered.
+        short = costs[admission.TOKENS] <= INLINE_TOKENS
+        # Who had room a moment ago most likely has; the model need not wait for Redis to say so.
+        expected = short and self.limiter.expects_room(caller.principal, limits, costs, tier.limits.concurrent)
         try:
-            # A long text waits for the limit's answer, or a caller without quota would get it tokenised for nothing.
-            short = costs[admission.TOKENS] <= INLINE_TOKENS
-            if short:
+            if expected:
                 prepared, prepare_s = _prepare(live, texts)
-                # Who had room a moment ago most likely has; the model need not wait for Redis to say so.
-                if self.limiter.expects_room(caller.principal, limits, costs, tier.limits.concurrent):
+                with contextlib.suppress(Problem):  # the limit is heard first, and then the queue is asked again
                     judging = Begun(self._judge(live, prepared))
             granted, limit_s = await charging
             admission.require(granted, tier, self.metrics)
-            if not short:
-                prepared, prepare_s = await asyncio.to_thread(_prepare, live, texts)
+            if not expected:
+                prepared, prepare_s = _prepare(live, texts) if short else await asyncio.to_thread(_prepare, live, texts)
             judging = judging or Begun(self._judge(live, prepared))
             headers = admission.headers(granted)  # while the model reads
             return _Work(granted, headers, await judging, limit_s, prepare_s)
+        except Overloaded:
+            self.metrics.overloaded.inc()
+            raise
         finally:
             charging.close()
             if judging is not None:
@@ -187,16 +221,14 @@ class Gateway:
             costs,
             concurrent=tier.limits.concurrent,
             lease_id=lease,
+            adaptive=tier.adaptive,
+            address=caller.address,
             on_redis_down=tier.on_redis_down,
         )
         return granted, time.perf_counter() - begun
 
     async def _judge(self, live: Live, prepared: Sequence[Prepared]) -> list[Judged]:
-        try:
-            return await self.scheduler.judge(live.classifier, prepared, self.settings.predict_timeout_s)
-        except Overloaded:
-            self.metrics.overloaded.inc()
-            raise
+        return await self.scheduler.judge(live.classifier, prepared, self.settings.predict_timeout_s)
 
     def _decide(
         self, live: Live, asking: _Asking, rule_set: str, text: str, judged: Judged
@@ -211,10 +243,29 @@ class Gateway:
             prediction,
             decision,
             anomaly=event.anomaly,
+            signals=event.signals,
             limit_factor=event.limit_factor,
             timings_ms=event.timings_ms,
         )
         return event, body
+
+    def _watch(self, live: Live, asking: _Asking, text: str, prediction: Prediction) -> None:
+        """Let the limits learn from one text, now that its answer is out."""
+        if asking.tier.adaptive.mode == "off":
+            return
+        caller, own = asking.caller, asking.asked.own_words()
+        sighting = Sighting(
+            principal=caller.principal,
+            address=caller.address,
+            knobs=admission.knobs(asking.tier),
+            evidence=weigh_scores(prediction.scores, live.policy.thresholds) if own else NO_EVIDENCE,
+            tokens=admission.tokens_of(text),
+            similarity=prediction.cluster.similarity if own and prediction.cluster else 0.0,
+            pattern=fingerprint(prediction.embedding) if own else 0,
+            roams=caller.tier == "internal",  # a gateway names its clients' addresses, and there are many
+            own=own,
+        )
+        self.watcher.saw(sighting)
 
     def _count(self, event: Event) -> None:
         metrics, coverage = self.metrics, event.coverage
@@ -242,27 +293,3 @@ def _prepare(live: Live, texts: Sequence[str]) -> tuple[list[Prepared], float]:
     begun = time.perf_counter()
     prepared = [live.classifier.prepare(text) for text in texts]
     return prepared, time.perf_counter() - begun
-
-
-def _chosen_policy(policy: Policy, tier: Tier, requested: str | None) -> str:
-    try:
-        return tier.choose(requested)
-    except PolicyNotAllowed as error:
-        detail = f"this tier may use: {', '.join(error.allowed)}"
-        if requested in policy.rule_sets:
-            raise Forbidden(f"The policy is not for everyone; {detail}.") from None
-        problem = {"field": "policy", "rule": "unknown_policy", "detail": detail}
-        raise InvalidRequest(extra={"errors": [problem]}) from None
-
-
-def _check_size(tier: Tier, texts: Sequence[str]) -> None:
-    limits = tier.limits
-    if len(texts) > limits.max_texts:
-        problem = {
-            "field": "texts",
-            "rule": "too_many_texts",
-            "detail": f"the tier {tier.name} may send {limits.max_texts} texts in one request",
-        }
-        raise InvalidRequest(extra={"errors": [problem]})
-    if sum(map(len, texts)) > limits.max_characters:
-        raise TooLarge(f"The tier {tier.name} may send {limits.max_characters} characters in one request.")

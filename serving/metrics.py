@@ -19,12 +19,18 @@ STAGES: Final = ("limit", "prepare", "queue", "model", "total")
 _SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 
 
+# A prompt of a sentence to a book; a thousandth of a cent to ten units of money.
+_TOKENS: Final = (16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576)
+_MONEY: Final = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+
+
 class Metrics:
     """Everything this process counts; one object, passed to whoever counts."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._count_answers()
+        self._count_limits()
         self._count_work()
         self._count_surroundings()
 
@@ -44,9 +50,6 @@ class Metrics:
             ("category", "direction"),
             registry=self.registry,
         )
-        self.limited = Counter(
-            "weir_limited", "Requests over a limit, by tier and limit.", ("tier", "limit"), registry=self.registry
-        )
         self.degraded = Counter(
             "weir_degraded",
             "Times that something worked in its fallback, by reason.",
@@ -56,6 +59,34 @@ class Metrics:
         self.disconnected = Counter(
             "weir_disconnected",
             "Callers that left before their answer; their work was dropped.",
+            registry=self.registry,
+        )
+
+    def _count_limits(self) -> None:
+        self.limited = Counter(
+            "weir_limited", "Requests over a limit, by tier and limit.", ("tier", "limit"), registry=self.registry
+        )
+        self.contained = Counter(
+            "weir_contained",
+            "Requests refused because of a lowered limit (enforce), or that would have been (shadow), by tier.",
+            ("tier", "mode"),
+            registry=self.registry,
+        )
+        self.adaptations = Counter(
+            "weir_adaptations",
+            "Times that a limit factor was cut, by level (principal or address) and leading signal.",
+            ("level", "signal"),
+            registry=self.registry,
+        )
+        self.observations = Counter(
+            "weir_observations",
+            "Judged texts and refused keys that limits learn from, by what became of them.",
+            ("fate",),
+            registry=self.registry,
+        )
+        self.lowered_callers = Gauge(
+            "weir_lowered_callers",
+            "Principals and addresses whose factor is known to be lowered.",
             registry=self.registry,
         )
 
@@ -70,6 +101,20 @@ class Metrics:
         self.stages = {name: self.stage.labels(name) for name in STAGES}
         self.tokens = Counter("weir_tokens_scanned", "Tokens that the model read.", registry=self.registry)
         self.windows = Counter("weir_windows", "Windows that the model read.", registry=self.registry)
+        self.query_tokens = Histogram(
+            "weir_query_tokens",
+            "Tokens that one request was charged, by policy.",
+            ("policy",),
+            buckets=_TOKENS,
+            registry=self.registry,
+        )
+        self.query_cost = Histogram(
+            "weir_query_cost",
+            "Money that one request was charged, by policy, in the policy file's currency.",
+            ("policy",),
+            buckets=_MONEY,
+            registry=self.registry,
+        )
         self.incomplete = Counter(
             "weir_incomplete_scans", "Texts of which some token was not scanned.", registry=self.registry
         )

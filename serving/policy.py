@@ -15,36 +15,26 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from data.schema import Action, Category, Coverage, Decision, Direction, Prediction, Reason
 from models.bundle import BundleError, load_bundle
 from models.registry import resolve
 from serving.policy_errors import PolicyError
-from serving.policy_file import PolicyFile, Rules, RuleSetFile, TierFile, read_policy_file
+from serving.policy_file import PolicyFile, Rules, RuleSetFile, read_policy_file
+from serving.tier import Tier, tier_of
 
 __all__ = [
     "BoundPolicy",
-    "Limits",
     "Policy",
     "PolicyError",
-    "PolicyNotAllowed",
     "RuleSet",
-    "Tier",
     "bind",
     "load_policy",
 ]
 
 DEFAULT_PATH: Final = Path(__file__).with_name("policy.yaml")
 _REDACTED: Final = "[redacted]"
-
-
-class PolicyNotAllowed(Exception):  # noqa: N818  what the caller did, not what broke
-    """The caller named a policy that its tier may not use (or that does not exist, which it need not know)."""
-
-    def __init__(self, allowed: Sequence[str]) -> None:
-        self.allowed = tuple(allowed)
-        super().__init__(f"this tier may use the policies {', '.join(allowed)}")
 
 
 class OperatingPoints(Protocol):
@@ -55,42 +45,6 @@ class OperatingPoints(Protocol):
 
     @property
     def operating_points(self) -> Mapping[str, Mapping[Category, float]]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much one principal of a tier may ask.
-
-    `max_characters` is that of one request, all its texts together, so that a request within it costs at most
-    `token_burst` (a token of cost is 4 bytes of UTF-8) and can always be paid for some time.
-    """
-
-    requests_per_minute: int
-    burst: int
-    tokens_per_minute: int
-    token_burst: int
-    concurrent: int
-    max_characters: int
-    max_texts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """What a class of callers gets. `policy` names its usual rule set; `allowed_policies` always holds it."""
-
-    name: str
-    limits: Limits
-    on_redis_down: Literal["local", "deny"]
-    log_text: str
-    policy: str
-    allowed_policies: tuple[str, ...]
-
-    def choose(self, requested: str | None) -> str:
-        """The rule set for a request that names one, or none. Raises :class:`PolicyNotAllowed`."""
-        name = self.policy if requested is None else requested
-        if name not in self.allowed_policies:
-            raise PolicyNotAllowed(self.allowed_policies)
-        return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +66,7 @@ class RuleSet:
     rules: Mapping[Direction, Mapping[Category, tuple[Rule, ...]]]
     block_message: str | None
     unread: Action
+    price_per_1k_tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,28 +90,9 @@ def load_policy(path: Path = DEFAULT_PATH) -> Policy:
 def _policy(written: PolicyFile) -> Policy:
     canonical = json.dumps(written.model_dump(mode="json"), sort_keys=True).encode()
     return Policy(
-        tiers={name: _tier(name, tier) for name, tier in written.tiers.items()},
+        tiers={name: tier_of(name, tier, written.currency) for name, tier in written.tiers.items()},
         rule_sets={name: _rule_set(name, rule_set) for name, rule_set in written.policies.items()},
         version=hashlib.sha256(canonical).hexdigest()[:12],
-    )
-
-
-def _tier(name: str, written: TierFile) -> Tier:
-    return Tier(
-        name=name,
-        limits=Limits(
-            requests_per_minute=written.requests_per_minute,
-            burst=written.burst,
-            tokens_per_minute=written.tokens_per_minute,
-            token_burst=written.token_burst,
-            concurrent=written.concurrent,
-            max_characters=written.max_characters,
-            max_texts=written.max_texts,
-        ),
-        on_redis_down=written.on_redis_down,
-        log_text=written.log_text,
-        policy=written.policy,
-        allowed_policies=tuple(dict.fromkeys((written.policy, *written.allowed_policies))),
     )
 
 
@@ -171,7 +107,7 @@ def _rule_set(name: str, written: RuleSetFile) -> RuleSet:
         }
 
     rules = {Direction.INPUT: ordered(written.input), Direction.OUTPUT: ordered(written.output)}
-    return RuleSet(name=name, rules=rules, block_message=written.block_message, unread=written.unread)
+    return RuleSet(name, rules, written.block_message, written.unread, written.price_per_1k_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ Location = tuple[int | str, ...]
 
 _WANTED: Final = {
     "int_type": "must be a whole number without a unit",
+    "float_type": "must be a number without a unit",
+    "finite_number": "must be a number",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",

@@ -16,6 +16,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from data.schema import Action, Category
+from serving.anomaly.standing import USUAL, Adaptive
+from serving.budget import DAY_S, UNITS_OF_MONEY
 from serving.policy_errors import Location, Mistake, PolicyError, located, mistake_of, read_yaml, suggestion
 from serving.ratelimit.limits import HIGHEST_RATE_PER_S
 
@@ -60,6 +62,12 @@ def _log_text(value: str) -> str:
     raise ValueError(f"must be none, flagged, all or sampled:RATE with a rate above 0 and up to 1, got {value!r}")
 
 
+def _currency(value: str) -> str:
+    if re.fullmatch(r"[A-Z]{3}", value) is None:
+        raise ValueError(f"must be three capital letters such as EUR, got {value!r}")
+    return value
+
+
 def _reachable(rule: dict[Action, str]) -> dict[Action, str]:
     if not rule:
         raise ValueError("names no action; write for example {flag: fpr_1%}, or leave the category out")
@@ -79,6 +87,7 @@ def _not_allow(value: Action) -> Action:
     return value
 
 
+MOST_A_DAY: Final = int(HIGHEST_RATE_PER_S) * DAY_S
 Count = Annotated[int, Field(ge=1)]
 PerMinute = Annotated[int, Field(ge=1, le=int(HIGHEST_RATE_PER_S * 60))]
 CategoryName = Annotated[Category, _named("category", Category)]
@@ -90,6 +99,40 @@ RuleSetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DailyBudgetFile(_Section):
+    """What one principal may spend in a day; an amount that is left out is unlimited."""
+
+    tokens: Annotated[int, Field(ge=1, le=MOST_A_DAY)] | None = None
+    money: Annotated[float, Field(ge=0.001, le=MOST_A_DAY / UNITS_OF_MONEY, allow_inf_nan=False)] | None = None
+
+
+def _off(value: object) -> object:
+    return "off" if value is False else value  # YAML's own word for false
+
+
+Mode = Annotated[Literal["off", "shadow", "enforce"], BeforeValidator(_off)]
+_Share = Annotated[float, Field(ge=0.0001, le=1, allow_inf_nan=False)]
+_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class AdaptiveFile(_Section):
+    """How the tier's limits follow its callers' behaviour; what is left out is as in serving/anomaly/standing.py."""
+
+    mode: Mode = USUAL.mode
+    floor: _Share = USUAL.floor
+    ceiling: _Share = USUAL.ceiling
+    cut: _Share = USUAL.cut
+    cut_interval_s: _Seconds = USUAL.cut_interval_s
+    cool_down_s: _Seconds = USUAL.cool_down_s
+    recovery_s: _Seconds = USUAL.recovery_s
+    cut_at: _Share = USUAL.cut_at
+    release_at: _Share = USUAL.release_at
+
+    def knobs(self) -> Adaptive:
+        """The same for the controller. Raises ValueError for fields that contradict each other."""
+        return Adaptive(**self.model_dump())
 
 
 class TierFile(_Section):
@@ -106,6 +149,11 @@ class TierFile(_Section):
     log_text: Annotated[str, AfterValidator(_log_text)] = "none"
     policy: str
     allowed_policies: list[str] = Field(default_factory=list)
+    daily_budget: DailyBudgetFile = Field(default_factory=DailyBudgetFile)
+    adaptive: AdaptiveFile = Field(default_factory=AdaptiveFile)
+
+
+_TIER_SECTIONS: Final[dict[str, type[BaseModel]]] = {"daily_budget": DailyBudgetFile, "adaptive": AdaptiveFile}
 
 
 class TiersFile(_Section):
@@ -125,6 +173,7 @@ class RuleSetFile(_Section):
 
     block_message: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     unread: Annotated[ActionName, AfterValidator(_not_allow)] = Action.FLAG
+    price_per_1k_tokens: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 0.0
     input: Rules = Field(default_factory=dict)
     output: Rules = Field(default_factory=dict)
 
@@ -132,6 +181,7 @@ class RuleSetFile(_Section):
 class PolicyFile(_Section):
     """The whole file."""
 
+    currency: Annotated[str, AfterValidator(_currency)] = "USD"
     tiers: TiersFile
     policies: Annotated[dict[RuleSetName, RuleSetFile], Field(min_length=1)]
 
@@ -168,6 +218,11 @@ def _contradictions(policy_file: PolicyFile) -> Iterator[Mistake]:
                 f"could never be paid for, got {tier.token_burst}"
             )
             yield Mistake((*at, "token_burst"), text)
+        try:
+            tier.adaptive.knobs()
+        except ValueError as error:
+            yield Mistake((*at, "adaptive"), str(error))
+        yield from _unpayable(policy_file, tier, (*at, "daily_budget"))
         for field, policy in [
             ("policy", tier.policy),
             *(("allowed_policies", other) for other in tier.allowed_policies),
@@ -176,10 +231,29 @@ def _contradictions(policy_file: PolicyFile) -> Iterator[Mistake]:
                 yield Mistake((*at, field), f"unknown policy {policy!r}" + suggestion(policy, known))
 
 
+def _unpayable(policy_file: PolicyFile, tier: TierFile, at: Location) -> Iterator[Mistake]:
+    """Why the longest request of the tier could never be paid from its daily budget, or why money is never spent."""
+    budget = tier.daily_budget
+    if budget.tokens is not None and budget.tokens < tier.max_characters:
+        text = f"must be at least max_characters ({tier.max_characters}), as one character may cost one token"
+        yield Mistake((*at, "tokens"), f"{text}, got {budget.tokens}")
+    if budget.money is not None:
+        policies = (policy_file.policies.get(name) for name in (tier.policy, *tier.allowed_policies))
+        price = max((each.price_per_1k_tokens for each in policies if each is not None), default=0.0)
+        longest = tier.max_characters * price / UNITS_OF_MONEY
+        if price == 0:
+            yield Mistake((*at, "money"), "no policy of this tier has a price_per_1k_tokens, so none is ever spent")
+        elif budget.money < longest:
+            text = f"must be at least {longest:g}, the cost of max_characters at {price:g} per 1,000 tokens"
+            yield Mistake((*at, "money"), f"{text}, got {budget.money:g}")
+
+
 def _known_keys(at: Location) -> Iterable[str]:
     sections: dict[tuple[int, str], type[BaseModel]] = {
         (1, "tiers"): TiersFile,
         (2, "tiers"): TierFile,
         (2, "policies"): RuleSetFile,
     }
+    if len(at) == 3 and (inner := _TIER_SECTIONS.get(str(at[2]))):
+        return inner.model_fields
     return sections.get((len(at), str(at[0])), PolicyFile).model_fields if at else PolicyFile.model_fields

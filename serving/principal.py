@@ -92,6 +92,10 @@ class Identity:
             return Caller(principal=address, tier="anonymous", address=address)
         return Caller(principal=_principal(key, named), tier=key.tier, address=address)
 
+    async def address(self, headers: Headers, peer: str | None) -> str:
+        """The address of a caller whose key opens nothing. Raises :class:`CannotJudge` as :meth:`identify`."""
+        return await self._address_id(self._client_address(headers, peer, believed=False))
+
     async def _key(self, secret: str) -> Key:
         try:
             return await self._ring.resolve(secret)

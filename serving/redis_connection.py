@@ -6,8 +6,9 @@ Limits, keys and the event log share one :class:`Connection`. A call gets an ans
     ├── RedisDown      no usable answer: unreachable, slow, loading, read-only, out of memory; counts for the breaker
     └── RedisRefused   Redis answered that this command is wrong; says nothing about its health
 
-After ``FAILURES_TO_OPEN`` failures in a row the breaker opens: calls fail at once while a probe asks every tenth of a
-second whether Redis takes a write again. The same task supervises the embedded server.
+After three failures in a row the breaker opens: calls fail at once while a probe asks every tenth of a second whether
+Redis takes a write again. Each node of a cluster has a breaker of its own (:mod:`serving.redis_breaker`). The same task
+supervises the embedded server.
 """
 
 from __future__ import annotations
@@ -28,22 +29,21 @@ from urllib.parse import urlsplit
 import hiredis
 from redis import exceptions as wire
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from data.redis_url import is_cluster
 from serving.embedded_redis import EmbeddedRedis, EmbeddedRedisError
-from serving.redis_wire import RedisWire, Reply, Word
+from serving.redis_breaker import ANYWHERE, Breakers, Node
+from serving.redis_cluster import Cluster
+from serving.redis_server import Server, SingleServer
+from serving.redis_wire import Reply, Word
 
 T = TypeVar("T")
 
-FAILURES_TO_OPEN: Final = 3
 PROBE_EVERY_S: Final = 0.1
 CONNECT_PATIENCE_S: Final = 0.3
 START_PATIENCE_S: Final = 15.0
 # Answers that are about the server's state and not about our command. Inside a script they come as "... -OOM ...".
-_UNWELL: Final = re.compile(
-    r"(^|-)(LOADING|READONLY|OOM|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOAUTH)\b"
-)
+_UNWELL: Final = re.compile(r"(^|-)(LOADING|READONLY|OOM|MISCONF|NOREPLICAS|BUSY|CLUSTERDOWN|MASTERDOWN|NOAUTH)\b")
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +84,13 @@ class Script:
 class Connection:
     """Redis at ``url``, or an embedded server with its data in ``state_dir``/redis when ``url`` is None.
 
+    A ``redis+cluster://`` URL names a Redis Cluster: see :mod:`serving.redis_cluster`.
+
     ``timeout_s`` bounds every call. Single commands share one connection (see :mod:`serving.redis_wire`) and must not
     wait inside Redis; what :meth:`run` is given takes one of ``max_connections`` others, and its time starts then.
-    ``on_breaker`` is called with ``open`` or ``closed`` when that changes. Start it in the thread that runs the event
-    loop and lives as long as the service (see :mod:`serving.embedded_redis`); it belongs to that loop.
+    ``on_breaker`` is called with ``open`` when the first server is not asked any more, ``closed`` when all are again.
+    Start it in the thread that runs the event loop and lives as long as the service (see
+    :mod:`serving.embedded_redis`); it belongs to that loop.
     """
 
     def __init__(
@@ -106,17 +109,16 @@ class Connection:
         self._on_breaker = on_breaker
         self._now = now
         self._since = now()
-        self._failures = 0
-        self._open = False
+        self._breakers = Breakers(self._changed)
         self._free = asyncio.Semaphore(max_connections)
-        self._redis = _client(self.url, max_connections)
-        self._wire = RedisWire(self._redis.connection_pool)
+        self._server: Server = (Cluster if is_cluster(self.url) else SingleServer)(self.url, max_connections)
         self._watch: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> RedisState:
-        """Which Redis this is and whether it may be asked."""
-        return RedisState("embedded" if self._embedded else "external", "down" if self._open else "up", self._since)
+        """Which Redis this is and whether all of it may be asked."""
+        down = self._breakers.open_nodes
+        return RedisState("embedded" if self._embedded else "external", "down" if down else "up", self._since)
 
     @property
     def embedded_pid(self) -> int | None:
@@ -134,8 +136,8 @@ class Connection:
             except BaseException:
                 self._embedded.stop()
                 raise
-        elif not await self._probe():
-            self._set_open(True)
+        elif not await self._probe(ANYWHERE):
+            self._breakers.open(ANYWHERE)
         self._watch = asyncio.create_task(self._keep_watch(), name="redis-watch")
 
     async def close(self) -> None:
@@ -144,9 +146,7 @@ class Connection:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
-        await self._wire.close()
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        await self._server.close()
         if self._embedded:
             self._embedded.stop()
 
@@ -159,17 +159,22 @@ class Connection:
     ) -> None:
         await self.close()
 
+    def node_of(self, key: str) -> Node:
+        """The server that holds a key at the moment; one that is not known yet, and the only one, are `ANYWHERE`."""
+        return self._server.node_of(("GET", key))
+
     async def execute(self, *command: Word, timeout_s: float | None = None) -> Reply:
         """One command; the reply as Redis sends it. Raises :class:`RedisDown` or :class:`RedisRefused`."""
-        self._fail_if_open()
+        node = self._server.node_of(command)
+        self._fail_if_open(node)
         seconds = timeout_s or self._timeout_s
-        with self._counting(), _in_our_words(seconds):
-            return await self._wire.call(command, seconds)
+        with self._counting(node), _in_our_words(seconds):
+            return await self._server.call(command, seconds)
 
     def post(self, *command: Word) -> None:
         """One command whose reply nobody needs: it leaves with the next call or soon; while Redis is away, never."""
-        if not self._open:
-            self._wire.post(command)
+        if not self._breakers.is_open(self._server.node_of(command)):
+            self._server.post(command)
 
     async def run_script(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Reply:
         """One atomic script call. Raises as :meth:`execute`."""
@@ -180,44 +185,64 @@ class Connection:
                 raise
         return await self.execute("EVAL", script.text, len(keys), *keys, *args)  # which also makes it known
 
-    async def run(self, call: Callable[[Redis], Awaitable[T]], *, timeout_s: float | None = None) -> T:
-        """Any redis-py call, a pipeline too, within ``timeout_s`` (default: the connection's). Raises as execute."""
-        self._fail_if_open()
+    async def names(self, pattern: str) -> list[str]:
+        """The keys that look like the pattern, on all servers. Takes as long as there are keys; raises as execute."""
+        found: dict[str, None] = {}
+        with _in_our_words(self._timeout_s):
+            for wire in await self._server.wires(self._timeout_s):
+                cursor: bytes | int = 0
+                while True:
+                    command = ("SCAN", cursor, "MATCH", pattern, "COUNT", 500)
+                    cursor, names = await wire.call(command, self._timeout_s)
+                    found.update(dict.fromkeys(name.decode() for name in names))
+                    if int(cursor) == 0:
+                        break
+        return list(found)
+
+    async def run(self, call: Callable[[Redis], Awaitable[T]], key: str, *, timeout_s: float | None = None) -> T:
+        """Any redis-py call about one key, a pipeline too, within ``timeout_s`` (default: the connection's).
+
+        Raises as :meth:`execute`.
+        """
+        node = self.node_of(key)
+        self._fail_if_open(node)
         async with self._free:
-            self._fail_if_open()  # it may have opened while this call waited for its turn
+            self._fail_if_open(node)  # it may have opened while this call waited for its turn
             seconds = timeout_s or self._timeout_s
-            with self._counting(), _in_our_words(seconds):
+            with self._counting(node), _in_our_words(seconds):
                 async with asyncio.timeout(seconds):  # redis-py closes a connection whose call is cut off
-                    return await call(self._redis)
+                    return await call(await self._server.client(key, seconds))
 
     @contextlib.contextmanager
-    def _counting(self) -> Iterator[None]:
+    def _counting(self, node: Node) -> Iterator[None]:
         try:
             yield
         except RedisDown:
-            self._failures += 1
-            if self._failures >= FAILURES_TO_OPEN and not self._open:
-                self._set_open(True)
+            self._breakers.failed(node)
             raise
-        self._failures = 0
+        self._breakers.worked(node)
 
-    def _fail_if_open(self) -> None:
-        if self._open:
+    def _fail_if_open(self, node: Node) -> None:
+        if self._breakers.is_open(node):
             raise RedisDown("the circuit breaker is open")
 
-    def _set_open(self, is_open: bool) -> None:
-        self._open = is_open
-        self._failures = 0
-        self._since = self._now()
-        log.warning("redis (%s at %s) is %s", self.state.name, _without_credentials(self.url), self.state.state)
-        self._on_breaker("open" if is_open else "closed")
+    def _changed(self, node: Node, is_open: bool) -> None:
+        first_or_last = len(self._breakers.open_nodes) == (1 if is_open else 0)
+        where = _without_credentials(self.url) if node == ANYWHERE else f"{node[0]}:{node[1]}"
+        log.warning("redis (%s at %s) is %s", self.state.name, where, "down" if is_open else "up")
+        if first_or_last:
+            self._since = self._now()
+            self._on_breaker("open" if is_open else "closed")
 
     async def _keep_watch(self) -> None:
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
             self._revive_embedded()
-            if self._open and await self._probe():
-                self._set_open(False)
+            await asyncio.gather(*map(self._revive, self._breakers.open_nodes))
+
+    async def _revive(self, node: Node) -> None:
+        if await self._probe(node):
+            self._breakers.close(node)
 
     def _revive_embedded(self) -> None:
         if self._embedded:
@@ -227,18 +252,15 @@ class Connection:
             except EmbeddedRedisError as error:
                 log.error("%s", error)  # noqa: TRY400 - tried again in a tenth of a second; a trace says no more
 
-    async def _probe(self) -> bool:
-        """Whether Redis takes a write in time. Old connections go first: after a failover they lead astray.
+    async def _probe(self, node: Node) -> bool:
+        """Whether a server takes a write in time. Old connections go first: after a failover they lead astray.
 
         Connecting may take longer than a call: a distant Redis behind TLS would never come up otherwise.
         """
         patience_s = max(CONNECT_PATIENCE_S, self._timeout_s)
         try:
             with _in_our_words(patience_s):
-                self._wire.drop()
-                await self._redis.connection_pool.disconnect(inuse_connections=False)
-                await self._wire.call(("PING",), patience_s)
-                await self._wire.call(("SET", "weir:probe", "1", "PX", 60_000), self._timeout_s)
+                await self._server.probe(node, patience_s, self._timeout_s)
         except RedisError:
             return False
         return True
@@ -247,7 +269,7 @@ class Connection:
         try:
             async with asyncio.timeout(START_PATIENCE_S):
                 embedded.ensure()
-                while not await self._probe():
+                while not await self._probe(ANYWHERE):
                     await asyncio.sleep(0.02)
                     embedded.ensure()
         except TimeoutError:
@@ -269,23 +291,10 @@ def _in_our_words(seconds: float) -> Iterator[None]:
 
 
 def _is_unwell(error: wire.ResponseError | hiredis.ReplyError) -> bool:
-    kinds = (wire.ReadOnlyError, wire.OutOfMemoryError, wire.ClusterDownError, wire.TryAgainError)
+    kinds = (wire.ReadOnlyError, wire.OutOfMemoryError, wire.ClusterDownError)
     return isinstance(error, kinds) or _UNWELL.search(str(error)) is not None
-
-
-def _client(url: str, max_connections: int) -> Redis:
-    # One attempt and no timers of redis-py: the time limit and the breaker here decide alone.
-    return Redis.from_url(
-        url,
-        protocol=2,
-        max_connections=max_connections,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=None,
-        socket_connect_timeout=None,
-    )
 
 
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
-    where = parts.hostname or parts.path
-    return f"{parts.scheme}://{where}" + (f":{parts.port}" if parts.port else "")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2] or parts.path}"

@@ -37,14 +37,14 @@ class RedisWire:
         self._pool = pool
         self._link: _Link | None = None
 
-    async def call(self, command: Sequence[Word], timeout_s: float) -> Reply:
-        """The reply to one command, connecting included.
+    async def call(self, command: Sequence[Word], timeout_s: float, *, asking: bool = False) -> Reply:
+        """The reply to one command, connecting included; ``asking`` goes after an ASK of a cluster's other node.
 
         Raises TimeoutError, hiredis.ReplyError for an error that Redis answered, and OSError for a lost connection.
         """
-        link = self._link
-        if link is None or not link.usable:
-            link = self._link = _Link(self._pool.connection_class(**self._pool.connection_kwargs))
+        link = self._usable_link()
+        if asking:
+            link.send(("ASKING",)).add_done_callback(_overheard)
         reply = link.send(command)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(max(timeout_s - GRACE_S, 0), _last_turn, loop, link, reply)
@@ -55,12 +55,16 @@ class RedisWire:
             reply.cancel()  # does nothing to one that came
 
     def post(self, command: Sequence[Word]) -> None:
-        """Send a command whose reply nobody waits for, with the next call or after LINGER_S; without a link, nothing.
+        """Send a command whose reply nobody waits for, with the next call or after LINGER_S.
 
-        It never overtakes a call that was made before it.
+        It never overtakes a call that was made before it, unless that one has lost its connection.
         """
-        if self._link is not None and self._link.usable:
-            self._link.post(command)
+        self._usable_link().post(command)
+
+    def _usable_link(self) -> _Link:
+        if self._link is None or not self._link.usable:
+            self._link = _Link(self._pool.connection_class(**self._pool.connection_kwargs))
+        return self._link
 
     def drop(self) -> None:
         """Let the next call connect anew; what waits for a reply fails."""
@@ -70,7 +74,6 @@ class RedisWire:
     async def close(self) -> None:
         """Close the connection; what waits for a reply fails."""
         if self._link is not None:
-            self._link.flush()
             self._link.abort()
             await self._link.ended
 
@@ -131,10 +134,12 @@ class _Link(asyncio.Protocol):
                 self._abort_when_idle()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once, after what was posted."""
         self.usable = False
         self._opening.cancel()
         if self._transport is not None:
+            if not self._transport.is_closing():
+                self.flush()
             self._transport.abort()
         else:
             self._fail(ConnectionAbortedError())
@@ -199,6 +204,11 @@ class _Link(asyncio.Protocol):
     def _abort_when_idle(self) -> None:
         if all(reply is None or reply.done() for reply in self._sent):
             self.abort()
+
+
+def _overheard(reply: asyncio.Future[Reply]) -> None:
+    if not reply.cancelled():
+        reply.exception()  # if there is trouble, the command after it has it too
 
 
 def _packed(command: Sequence[Word]) -> bytes:

@@ -121,6 +121,8 @@ class Scheduler:
         """
         serials, futures = self._submit(classifier, texts)
         try:
+            # Who began this ahead (serving.begun) has not awaited it yet; the timeout is that of the one who does.
+            await asyncio.sleep(0)
             async with asyncio.timeout(timeout_s):
                 return [await future for future in futures]
         except TimeoutError:

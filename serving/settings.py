@@ -14,6 +14,8 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # So that the service finds its own files from whatever folder it is started in, as a Bento too.
+from data.redis_url import SCHEMES
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 SHORTEST_SECRET: Final = 16
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -30,7 +32,7 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         default=None,
         validation_alias=AliasChoices("WEIR_REDIS_URL", "REDIS_URL"),
-        description="Redis to use (redis://, rediss:// or unix://); unset: an embedded server is started",
+        description="Redis to use (redis://, rediss://, unix://, redis+cluster://); unset: an embedded one starts",
     )
     redis_timeout_s: float = Field(
         default=0.05, gt=0, le=5, description="how long one Redis call may take before the tier's fallback answers"
@@ -87,6 +89,7 @@ class Settings(BaseSettings):
     def _known_scheme(cls, value: str | None) -> str | None:
         if not value:
             return None
-        if not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
+        schemes = ("redis://", "rediss://", "unix://", *SCHEMES)
+        if not value.startswith(schemes):
+            raise ValueError(f"must start with one of {', '.join(schemes)}")
         return value

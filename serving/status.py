@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from serving.policy import Policy, Tier
+from serving.policy import Policy
+from serving.tier import Tier
 
 if TYPE_CHECKING:
     from serving.gateway import Gateway
@@ -88,7 +89,7 @@ def _policy(policy: Policy) -> dict[str, object]:
 
 
 def _tier(tier: Tier) -> dict[str, object]:
-    limits = tier.limits
+    limits, budget = tier.limits, tier.daily_budget
     return {
         "requests_per_minute": limits.requests_per_minute,
         "burst": limits.burst,
@@ -97,6 +98,7 @@ def _tier(tier: Tier) -> dict[str, object]:
         "concurrent": limits.concurrent,
         "max_characters": limits.max_characters,
         "max_texts": limits.max_texts,
+        "daily_budget": {"tokens": budget.tokens, "money": budget.money, "currency": budget.currency},
         "on_redis_down": tier.on_redis_down,
         "policies": list(tier.allowed_policies),
     }

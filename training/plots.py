@@ -19,8 +19,8 @@ from training.metrics.curves import Curve, draw_curve, equal_group_weights
 # A report is JSON, read by people and by these plots.
 Json = dict[str, Any]
 
-_BLUE, _RED, _GREY = "#2563a8", "#c2413b", "#5b616b"
-_STYLE: dict[Any, Any] = {  # matplotlib types its keys as one literal of hundreds
+_BLUE, _RED, GREY = "#2563a8", "#c2413b", "#5b616b"
+STYLE: dict[Any, Any] = {  # matplotlib types its keys as one literal of hundreds
     "font.family": "sans-serif",
     "font.size": 9.5,
     "svg.fonttype": "none",
@@ -44,7 +44,7 @@ def curves_plot(heads: Mapping[str, Head], source: npt.NDArray[np.str_]) -> str 
     drawable = {name: head for name, head in heads.items() if head.positive.any() and head.negative.any()}
     if not drawable:
         return None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.5, 4.4), layout="constrained")
         left, right = figure.subplots(1, 2)
         for name, head in drawable.items():
@@ -54,8 +54,8 @@ def curves_plot(heads: Mapping[str, Head], source: npt.NDArray[np.str_]) -> str 
             left.plot(fpr, recall, **style)
             right.plot(fpr, 1 - recall, **style)
         for rate in (0.001, 0.01, 0.05):
-            left.axvline(rate, color=_GREY, linewidth=0.8, linestyle=":")
-            right.axvline(rate, color=_GREY, linewidth=0.8, linestyle=":")
+            left.axvline(rate, color=GREY, linewidth=0.8, linestyle=":")
+            right.axvline(rate, color=GREY, linewidth=0.8, linestyle=":")
         left.set(title="Caught at each false-positive rate", xscale="log", xlim=(5e-4, 1), ylim=(0, 1))
         left.set(xlabel="false-positive rate (sources weigh alike)", ylabel="recall (sets weigh alike)")
         right.set(title="Missed against false alarms", xscale="log", yscale="log", xlim=(5e-4, 1), ylim=(1e-2, 1))
@@ -65,13 +65,13 @@ def curves_plot(heads: Mapping[str, Head], source: npt.NDArray[np.str_]) -> str 
         right.yaxis.set_major_formatter(_percent)
         left.yaxis.set_major_formatter(_percent)
         left.legend(loc="upper left", fontsize=8.5)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def rates_plot(title: str, rates: Mapping[str, Json], *, color: str = _BLUE, limit: float = 1.0) -> str:
     """One bar per set with its 95 % interval, longest first."""
     ordered = sorted(rates.items(), key=lambda item: (item[1]["value"], item[0]))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.5, 0.9 + 0.31 * len(ordered)), layout="constrained")
         axes = figure.subplots()
         values = np.array([rate["value"] for _, rate in ordered])
@@ -90,7 +90,7 @@ def rates_plot(title: str, rates: Mapping[str, Json], *, color: str = _BLUE, lim
         axes.set(title=title, xlim=(0, widest))
         axes.xaxis.set_major_formatter(_percent)
         axes.grid(visible=False, axis="y")
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def lengths_plot(lengths: Mapping[str, Sequence[Json]]) -> str | None:
@@ -102,7 +102,7 @@ def lengths_plot(lengths: Mapping[str, Sequence[Json]]) -> str | None:
     }
     if not labelled:
         return None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.5, 3.4), layout="constrained")
         row = figure.subplots(1, len(labelled), squeeze=False)[0]
         for axes, (name, buckets) in zip(row, labelled.items(), strict=True):
@@ -113,18 +113,18 @@ def lengths_plot(lengths: Mapping[str, Sequence[Json]]) -> str | None:
             axes.set(title=f"{name}, as served, by length", xlabel="tokens", ylim=(-0.02, 1.02))
             axes.yaxis.set_major_formatter(_percent)
             axes.legend(fontsize=8.5)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def reliability_plot(found: Mapping[str, Json]) -> str | None:
     """Observed share over mean score, with both classes weighing alike."""
     if not found:
         return None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.5, 2.7 * -(-len(found) // 4)), layout="constrained")
         grid = np.atleast_1d(figure.subplots(-(-len(found) // 4), 4, sharex=True, sharey=True)).ravel()
         for axes, (name, head) in zip(grid, found.items(), strict=False):
-            axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
+            axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
             bins = head["bins"]
             axes.plot(
                 [item["score"] for item in bins], [item["observed"] for item in bins], "o-", color=_BLUE, markersize=4
@@ -134,7 +134,7 @@ def reliability_plot(found: Mapping[str, Json]) -> str | None:
             axes.set_visible(False)
         figure.supxlabel("mean score", fontsize=9.5)
         figure.supylabel("share that is positive", fontsize=9.5)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def heat_maps_plot(
@@ -147,7 +147,7 @@ def heat_maps_plot(
 ) -> bytes:
     """One map of shares a panel, 0 to 1, the value written in each cell; three panels a line. SVG, not embedded."""
     lines = -(-len(panels) // 3)
-    with mpl.rc_context(_STYLE | {"axes.grid": False}):
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
         figure = Figure(figsize=(10.5, 2.9 * lines), layout="constrained")
         grid = np.atleast_1d(figure.subplots(lines, 3, sharex=True, sharey=True)).ravel()
         for axes, (name, cells) in zip(grid, panels.items(), strict=False):
@@ -194,7 +194,7 @@ def _thinned(curve: Curve) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
     return curve.recall[chosen], curve.fpr[chosen]
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
     """The figure as the address of an image."""
     return "data:image/svg+xml;base64," + base64.b64encode(_drawn(figure)).decode()
 

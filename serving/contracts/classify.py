@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from data.schema import CATEGORIES, Action, Category, Decision, Direction, Prediction
+from data.schema import CATEGORIES, Action, Category, Decision, Direction, Prediction, Reason
 from serving.errors import InvalidRequest, NotJson
 
 # Ids are written to logs and headers, so only what is harmless there is taken.
@@ -26,6 +26,7 @@ Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 TEXT_PARTS: Final = ("text", "input_text", "output_text")
 # Fields of a message that reach a model or a reader and hold no text that is judged.
 UNREAD_FIELDS: Final = ("tool_calls", "function_call", "audio", "refusal")
+FOREIGN_ROLES: Final = ("assistant", "tool", "function")
 # Nobody has talked for so long; reading more would keep the event loop from everybody else.
 MOST_MESSAGES: Final = 4_096
 
@@ -109,6 +110,11 @@ class ClassifyRequest(BaseModel):
             return Direction.OUTPUT
         return Direction.INPUT
 
+    def own_words(self) -> bool:
+        """Whether the texts are the caller's, not a model's answer or what a tool brought in from a third party."""
+        role = self.messages[-1].role if self.messages is not None else "user"
+        return self.judged_direction() is Direction.INPUT and role not in FOREIGN_ROLES
+
 
 UNKNOWN_KEYS: Final = {"field": "(body)", "rule": "extra_forbidden", "detail": "Extra inputs are not permitted"}
 
@@ -163,10 +169,18 @@ class CoverageBody(BaseModel):
 
 
 class AnomalyBody(BaseModel):
-    """How unusual the caller's traffic is, and by how much its limits are lowered for it."""
+    """How unusual the caller's traffic has been, why (evidence by signal, the weightiest first), and its factor."""
 
     score: float
     limit_factor: float
+    signals: dict[str, float]
+
+
+class ClusterBody(BaseModel):
+    """The known group of attacks that the text is most like; similarity 0 is a harmless text's, 1 a member's."""
+
+    id: str
+    similarity: float
 
 
 class TimingsBody(BaseModel):
@@ -191,6 +205,7 @@ class ClassifyResult(BaseModel):
     reasons: list[ReasonBody]
     coverage: CoverageBody
     anomaly: AnomalyBody
+    cluster: ClusterBody | None
     redacted_text: str | None
     model_version: str
     policy_version: str
@@ -212,11 +227,12 @@ def result_body(
     decision: Decision,
     *,
     anomaly: float,
+    signals: Mapping[str, float],
     limit_factor: float,
     timings_ms: Mapping[str, float],
 ) -> dict[str, object]:
     """One judgement, in the field order of the contract; `block` and `block_message` let Kong use it without Lua."""
-    coverage = prediction.coverage
+    coverage, cluster = prediction.coverage, prediction.cluster
     return {
         "id": event_id,
         "action": decision.action.value,
@@ -225,17 +241,7 @@ def result_body(
         "block_message": decision.block_message,
         "categories": {name: decision.categories[category] for name, category in _NAMED},
         "scores": {name: round(float(prediction.scores[category]), 6) for name, category in _NAMED},
-        "reasons": [
-            {
-                "kind": reason.kind,
-                "category": reason.category,
-                "score": round(float(reason.score), 6),
-                "start": reason.start,
-                "end": reason.end,
-                "detail": reason.detail,
-            }
-            for reason in decision.reasons
-        ],
+        "reasons": [_reason_body(reason) for reason in decision.reasons],
         "coverage": {
             "tokens": coverage.tokens,
             "scanned": coverage.scanned,
@@ -244,9 +250,25 @@ def result_body(
             "readable": round(coverage.readable, 4),
             "unread_scripts": list(coverage.unread_scripts),
         },
-        "anomaly": {"score": anomaly, "limit_factor": limit_factor},
+        "anomaly": {
+            "score": round(anomaly, 6),
+            "limit_factor": round(limit_factor, 6),
+            "signals": {name: round(value, 6) for name, value in signals.items()},
+        },
+        "cluster": None if cluster is None else {"id": cluster.id, "similarity": round(cluster.similarity, 6)},
         "redacted_text": decision.redacted_text,
         "model_version": prediction.model_version,
         "policy_version": decision.policy_version,
         "timings_ms": {name: round(value, 3) for name, value in timings_ms.items()},
+    }
+
+
+def _reason_body(reason: Reason) -> dict[str, object]:
+    return {
+        "kind": reason.kind,
+        "category": reason.category,
+        "score": round(float(reason.score), 6),
+        "start": reason.start,
+        "end": reason.end,
+        "detail": reason.detail,
     }

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 
-from serving.ratelimit.limits import CONCURRENCY, SECOND_US, Admission, LimitState
+from serving.ratelimit.answers import CONCURRENCY, Admission, LimitState
+from serving.ratelimit.limits import SECOND_US
 
 
 def headers(admission: Admission) -> dict[str, str]:

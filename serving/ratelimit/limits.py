@@ -11,34 +11,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
+
+from serving.anomaly.standing import NO_PRICE, Adaptation, Price, Standing
 
 SECOND_US: Final = 1_000_000
 HIGHEST_RATE_PER_S: Final = 1_000_000.0  # one unit a microsecond, the smallest step there is
-CONCURRENCY: Final = "concurrent"
-CONCURRENCY_RETRY_US: Final = SECOND_US  # nobody knows when a running request ends; a second is polite
-
-
-class Reason(StrEnum):
-    """Why a demand was refused; each has its own answer to the caller."""
-
-    QUOTA = "quota-exceeded"
-    """A limit is used up for now (429)."""
-    TOO_COSTLY = "too-costly"
-    """One demand costs more than a whole burst, so waiting never helps (413)."""
-    UNAVAILABLE = "limiter-unavailable"
-    """Redis is down and the tier says ``deny``, or the local fallback has no room for a new caller (503)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """``rate_per_s`` units a second, sustained, with ``burst`` units at once. ``unit`` is its name on the wire (qu)."""
+    """``rate_per_s`` units a second, sustained, with ``burst`` units at once. ``unit`` is its name on the wire (qu).
+
+    One that is not ``adaptive`` keeps its room whatever the factor: a budget counts what was spent, and a text costs
+    no more because its sender looks odd.
+    """
 
     name: str
     rate_per_s: float
     burst: int
     unit: str = "requests"
+    adaptive: bool = True
     interval_us: int = field(init=False)
     """Microseconds that pay for one unit; rounded up, so the rate is never faster than promised."""
     window_us: int = field(init=False)
@@ -70,8 +63,10 @@ class Charge:
 class Demand:
     """All that one request asks of the limiter: admitted as a whole or not at all.
 
-    ``factor`` in (0, 1] makes every unit cost 1/factor: it lowers rate and burst together and leaves the window.
+    ``factor`` in (0, 1] makes every unit of an adaptive limit cost 1/factor: it lowers rate and burst together and
+    leaves the window. ``adaptation`` lets the storage find the caller's own factor, which comes on top.
     ``concurrent`` is how many leases the principal may hold, 0 for any number; a lease lapses after ``lease_us``.
+    ``known_us`` is by charge what the asker knows to be owed at least, whatever the storage has of it.
     """
 
     charges: tuple[Charge, ...]
@@ -79,12 +74,19 @@ class Demand:
     concurrent: int = 0
     lease_id: str = ""
     lease_us: int = 60 * SECOND_US
+    adaptation: Adaptation | None = None
+    known_us: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.factor <= 1:
             raise ValueError("factor must be in (0, 1]")
         if self.concurrent and not self.lease_id:
             raise ValueError("a concurrency limit needs a lease_id")
+
+    @property
+    def owed_us(self) -> tuple[int, ...]:
+        """What the asker knows to be owed, by charge."""
+        return self.known_us or (0,) * len(self.charges)
 
     @property
     def impossible(self) -> bool:
@@ -105,123 +107,77 @@ class Row:
 class Weighed:
     """The bare answer of a storage: rows in the order of the demand's charges, leases held (this one included).
 
-    Without a concurrency limit in the demand nobody counts leases and ``held`` is 0.
+    Without a concurrency limit in the demand nobody counts leases and ``held`` is 0. ``standing`` is what the storage
+    knew of the caller's behaviour at ``now_us``, its own time, and ``price`` what follows for the demand.
     """
 
     admitted: bool
     rows: tuple[Row, ...]
     held: int
     full: bool
+    price: Price = NO_PRICE
+    standing: Standing | None = None
+    now_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class LimitState:
-    """One limit as the caller may know it. ``next_us``: until at least one more unit; ``reset_us``: until all."""
+class Terms:
+    """How one limit counts for one demand: as promised, lowered by ``factor``, with the longest charge and a wait."""
 
-    name: str
-    unit: str
-    quota: int
-    window_s: int
-    allowed: bool
-    remaining: int
-    retry_after_us: int
-    next_us: int
-    reset_us: int
+    promised: float
+    factor: float
+    longest_us: int
+    wait_us: int
 
+    def cost_us(self, charge: Charge) -> int:
+        """What the charge costs; what an adaptive factor adds to it must not outlast the factor's recovery."""
+        cost = charge.cost * charge.limit.interval_us
+        if not self.longest_us:
+            return math.ceil(cost / self.factor)
+        return min(math.ceil(cost / self.factor), max(math.ceil(cost / self.promised), self.longest_us))
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """The limiter's answer to one demand. ``degraded``: decided without Redis."""
+    def owed_us(self, ahead: int, limit: Limit) -> int:
+        """What can honestly be owed: a server clock that jumped back must not lock anyone out for longer.
 
-    allowed: bool
-    reason: Reason | None = None
-    states: tuple[LimitState, ...] = ()
-    factor: float = 1.0
-    degraded: bool = False
-
-    @property
-    def retry_after_s(self) -> int:
-        """Whole seconds after which the refused demand would pass, were nobody else to ask; 0 when allowed."""
-        return max((math.ceil(state.retry_after_us / SECOND_US) for state in self.states), default=0)
-
-    @property
-    def violated(self) -> tuple[str, ...]:
-        """Names of the limits that refused."""
-        return tuple(state.name for state in self.states if not state.allowed)
+        A debt stays what it was when it was made: while a factor recovers, a charge at its lowest is still owed.
+        """
+        return min(max(ahead, 0), max(math.ceil(limit.window_us / self.promised), self.longest_us))
 
 
-def weigh(demand: Demand, ahead_us: Sequence[int], held: int) -> Weighed:
+def terms_of(demand: Demand, price: Price, limit: Limit) -> Terms:
+    """The terms on which a demand is charged on a limit."""
+    if not limit.adaptive:
+        return Terms(1.0, 1.0, 0, 0)
+    paid = price if price.enforced else NO_PRICE
+    return Terms(demand.factor, demand.factor * paid.factor, paid.longest_debt_us, paid.wait_us)
+
+
+def weigh(demand: Demand, ahead_us: Sequence[int], held: int, price: Price = NO_PRICE) -> Weighed:
     """The reference rule: ``ahead_us`` per charge and ``held`` leases before the demand, all of one principal.
 
     A charge fits when it keeps the limit within its window, or when nothing is owed at all: so a factor can slow a
     caller down to less than one burst, never shut it out.
     """
-    costs = [math.ceil(charge.cost * charge.limit.interval_us / demand.factor) for charge in demand.charges]
-    owed = [_clamp(ahead, charge.limit, demand.factor) for ahead, charge in zip(ahead_us, demand.charges, strict=True)]
+    terms = [terms_of(demand, price, charge.limit) for charge in demand.charges]
+    costs = [each.cost_us(charge) for each, charge in zip(terms, demand.charges, strict=True)]
+    known = map(max, ahead_us, demand.owed_us)
+    owed = [each.owed_us(ahead, charge.limit) for each, ahead, charge in zip(terms, known, demand.charges, strict=True)]
     retries = [
-        max(0, ahead + cost - max(charge.limit.window_us, cost))
-        for ahead, cost, charge in zip(owed, costs, demand.charges, strict=True)
+        max(each.wait_us, ahead + cost - max(charge.limit.window_us, cost))
+        for each, ahead, cost, charge in zip(terms, owed, costs, demand.charges, strict=True)
     ]
     full = demand.concurrent > 0 and held >= demand.concurrent
-    admitted = not full and not any(retries)
+    admitted = not (full or any(retries) or price.banned)
     if admitted:
         owed = [ahead + cost for ahead, cost in zip(owed, costs, strict=True)]
     rows = tuple(
-        Row(ahead, _remaining(ahead, charge.limit, demand.factor), retry)
-        for ahead, charge, retry in zip(owed, demand.charges, retries, strict=True)
+        Row(ahead, units_left(ahead, charge.limit, each.factor), retry)
+        for each, ahead, charge, retry in zip(terms, owed, demand.charges, retries, strict=True)
     )
-    return Weighed(admitted, rows, held + (1 if admitted and demand.concurrent else 0), full)
+    return Weighed(admitted, rows, held + (1 if admitted and demand.concurrent else 0), full, price)
 
 
-def _clamp(ahead: int, limit: Limit, factor: float) -> int:
-    """What can honestly be owed: a server clock that jumped back must not lock anyone out for longer."""
-    return min(max(ahead, 0), math.ceil(limit.window_us / factor))
-
-
-def _remaining(ahead: int, limit: Limit, factor: float) -> int:
+def units_left(ahead: int, limit: Limit, factor: float) -> int:
+    """Whole units that still fit; always one for who owes nothing."""
     left = math.floor(max(limit.window_us - ahead, 0) * factor / limit.interval_us)
     return max(left, 1) if ahead == 0 else left
-
-
-def to_admission(demand: Demand, weighed: Weighed, *, degraded: bool = False) -> Admission:
-    """The caller's view of a storage's bare answer."""
-    states = [
-        _state(charge.limit, row, demand.factor) for charge, row in zip(demand.charges, weighed.rows, strict=True)
-    ]
-    if demand.concurrent:
-        retry = CONCURRENCY_RETRY_US if weighed.full else 0
-        remaining = max(demand.concurrent - weighed.held, 0)
-        states.append(
-            LimitState(
-                CONCURRENCY,
-                "concurrent-requests",
-                demand.concurrent,
-                0,
-                not weighed.full,
-                remaining,
-                retry,
-                retry,
-                retry,
-            )
-        )
-    reason = None if weighed.admitted else Reason.QUOTA
-    return Admission(weighed.admitted, reason, tuple(states), demand.factor, degraded)
-
-
-def _state(limit: Limit, row: Row, factor: float) -> LimitState:
-    next_us = row.retry_us
-    if row.remaining < _remaining(0, limit, factor):
-        # One more whole unit is there once the debt has shrunk to a window without (remaining + 1) units.
-        debt_then = limit.window_us - math.ceil((row.remaining + 1) * limit.interval_us / factor)
-        next_us = max(next_us, row.ahead_us - max(debt_then, 0))
-    return LimitState(
-        name=limit.name,
-        unit=limit.unit,
-        quota=limit.burst,
-        window_s=math.ceil(limit.window_us / SECOND_US),
-        allowed=row.retry_us == 0,
-        remaining=row.remaining,
-        retry_after_us=row.retry_us,
-        next_us=next_us,
-        reset_us=row.ahead_us,
-    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+import struct
+from dataclasses import replace
 from importlib import resources
-from typing import cast
-from urllib.parse import quote
 
+from serving.anomaly.standing import Adaptation, Standing, price
 from serving.ratelimit.limits import Demand, Row, Weighed
 from serving.redis_connection import Connection, RedisRefused, Script
+from serving.redis_keys import lease_key, limit_key, risk_key
+from serving.redis_wire import Reply
 
 
 class RedisStorage:
@@ -25,16 +26,20 @@ class RedisStorage:
 
     async def hit(self, principal: str, demand: Demand) -> Weighed:
         """Admit and charge the demand on all replicas, or charge nothing."""
-        tag = _tag(principal)
-        keys = [f"weir:lease:{tag}", *(f"weir:limit:{tag}:{charge.limit.name}" for charge in demand.charges)]
-        args: list[str | int] = [repr(demand.factor), demand.lease_id, demand.concurrent, demand.lease_us]
-        for charge in demand.charges:
-            args += [charge.limit.interval_us, charge.limit.window_us, repr(charge.cost)]
-        return _weighed(cast("Sequence[int]", await self._connection.run_script(self._script, keys, args)))
+        demand = _without_recalled_pin(demand)
+        keys = [lease_key(principal), risk_key(principal)]
+        keys += [limit_key(principal, charge.limit.name) for charge in demand.charges]
+        numbers = [demand.factor, demand.concurrent, demand.lease_us]
+        for charge, owed_us in zip(demand.charges, demand.owed_us, strict=True):
+            limit = charge.limit
+            numbers += [limit.interval_us, limit.window_us, charge.cost, limit.adaptive, owed_us]
+        adaptation, remembered = _packed(demand.adaptation)
+        args = (demand.lease_id, struct.pack(f"<{len(numbers)}d", *numbers), adaptation, remembered)
+        return _weighed(demand, await self._connection.run_script(self._script, keys, args))
 
     def release(self, principal: str, lease_id: str) -> None:
         """Give a lease back, without waiting; never before a demand that was made before."""
-        self._connection.post("ZREM", f"weir:lease:{_tag(principal)}", lease_id)
+        self._connection.post("ZREM", lease_key(principal), lease_id)
 
 
 def read_script() -> str:
@@ -42,16 +47,26 @@ def read_script() -> str:
     return resources.files(__package__).joinpath("gcra.lua").read_text(encoding="utf-8")
 
 
-@functools.lru_cache(maxsize=1024)
-def _tag(principal: str) -> str:
-    # A brace inside a name would end the hash tag early, and an empty tag is none: both would scatter the keys.
-    return "{" + (quote(principal, safe=":@/", errors="surrogatepass") or "%") + "}"
+def _without_recalled_pin(demand: Demand) -> Demand:
+    """An operator's word is kept by Redis until it is taken back, so only Redis can say what it is now."""
+    adaptation = demand.adaptation
+    if adaptation is None or adaptation.remembered is None:
+        return demand
+    return replace(demand, adaptation=replace(adaptation, remembered=adaptation.remembered.unpinned))
 
 
-def _weighed(reply: Sequence[int]) -> Weighed:
+def _packed(adaptation: Adaptation | None) -> tuple[bytes, bytes]:
+    if adaptation is None:
+        return b"", b""
+    return adaptation.pack(), adaptation.remembered.pack() if adaptation.remembered else b""
+
+
+def _weighed(demand: Demand, reply: Reply) -> Weighed:
     try:
-        admitted, full, held, *numbers = reply
+        admitted, full, held, now_us, packed, *numbers = reply
         rows = tuple(Row(*numbers[at : at + 3]) for at in range(0, len(numbers), 3))
-    except (TypeError, ValueError) as error:
+        standing = Standing.unpack(packed) if packed else None
+        paid = price(standing, now_us, demand.adaptation)
+    except (TypeError, ValueError, struct.error) as error:
         raise RedisRefused("the limit script answered in an unknown shape") from error
-    return Weighed(bool(admitted), rows, held, bool(full))
+    return Weighed(bool(admitted), rows, held, bool(full), paid, standing, now_us)

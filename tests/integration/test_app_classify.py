@@ -11,7 +11,7 @@ from tests.tiny_bundle import ATTACK, CLEAN
 
 FIELDS = [
     "id", "action", "flagged", "block", "block_message", "categories", "scores", "reasons", "coverage", "anomaly",
-    "redacted_text", "model_version", "policy_version", "timings_ms",
+    "cluster", "redacted_text", "model_version", "policy_version", "timings_ms",
 ]  # fmt: skip
 
 

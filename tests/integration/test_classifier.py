@@ -12,6 +12,7 @@ import pytest
 from data.schema import Category
 from models.bundle import Bundle, BundleError, load_bundle, write_bundle
 from models.classifier import Classifier, ClassifierError, WindowOutputs
+from models.clusters import CLUSTERS, Cluster, encode_centroid, write_clusters
 from tests.tiny_bundle import ATTACK, CLEAN, EMBEDDING_SIZE, WORDS, build_tiny_bundle
 
 FILLER = "please tell me about it "
@@ -228,3 +229,40 @@ def test_files_that_are_no_model_or_no_tokenizer_are_refused(bundle: Bundle, tmp
         Classifier.load(rebuilt(bundle, tmp_path / "x", model=b"no model"))
     with pytest.raises(BundleError, match=r"tokenizer\.json: not a tokenizer\.json"):
         Classifier.load(rebuilt(bundle, tmp_path / "y", tokenizer=b"{}"))
+
+
+def with_clusters(bundle: Bundle, directory: Path, content: bytes) -> Bundle:
+    files: dict[str, Path | bytes] = {name: bundle.read(name) for name in bundle.manifest.files}
+    facts = dataclasses.asdict(bundle.manifest)
+    del facts["format"], facts["files"]
+    return load_bundle(write_bundle(directory, manifest_fields=facts, files={**files, CLUSTERS: content}))
+
+
+def test_a_bundle_with_clusters_names_the_nearest_on_every_prediction_and_changes_nothing_else(
+    bundle: Bundle, classifier: Classifier, tmp_path: Path
+) -> None:
+    attack = classifier.predict([ATTACK])[0]
+    known = Cluster("c-1", "ignore instructions", 12, 0.0, 0.0, 0.2, 0.9, encode_centroid(attack.embedding))
+    clustered = Classifier.load(with_clusters(bundle, tmp_path / "clustered", write_clusters([known])))
+    again, clean = clustered.predict([ATTACK, CLEAN])
+    assert attack.cluster is None
+    assert again.cluster is not None
+    assert (again.cluster.id, again.cluster.similarity) == ("c-1", 1.0)
+    assert clean.cluster is not None
+    assert clean.cluster.similarity < 0.5
+    assert again.scores == attack.scores
+    assert again.embedding.tobytes() == attack.embedding.tobytes()
+
+
+def test_clusters_of_another_width_are_refused_when_the_bundle_is_loaded(bundle: Bundle, tmp_path: Path) -> None:
+    wide = Cluster("c-1", "x", 1, 0.0, 0.0, 0.2, 0.9, encode_centroid(np.ones(EMBEDDING_SIZE + 1)))
+    damaged = with_clusters(bundle, tmp_path / "wide", write_clusters([wide]))
+    with pytest.raises(BundleError, match=r"clusters\.json: cluster c-1"):
+        Classifier.load(damaged)
+
+
+def test_a_changed_cluster_file_is_refused_by_its_hash(bundle: Bundle, tmp_path: Path) -> None:
+    directory = with_clusters(bundle, tmp_path / "changed", write_clusters([])).directory
+    (directory / CLUSTERS).write_bytes(b"{}")
+    with pytest.raises(BundleError, match=r"clusters\.json: sha256"):
+        load_bundle(directory)

@@ -20,9 +20,9 @@ from data.schema import Action, Category, Coverage, Direction, Event
 from serving import event_log
 from serving.embedded_redis import EmbeddedRedis
 from serving.event_log import EventLog
-from serving.policy import Limits, Tier
 from serving.redis_connection import Connection, RedisError
 from serving.settings import Settings
+from serving.tier import Limits, Tier
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,12 +13,12 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 from starlette.datastructures import Headers
 
 from serving.errors import CannotJudge, InvalidRequest, Unauthenticated
 from serving.keys import DisabledKey, KeyRing, KeysUnavailable, KeyTable, UnknownKey, hash_secret, new_secret
 from serving.principal import Caller, Identity
+from serving.redis_breaker import ANYWHERE
 from serving.redis_connection import Connection
 
 NOW = 1_800_000_000.0
@@ -56,7 +56,7 @@ async def away(redis: Connection) -> None:
     """Redis as it is after a network cut: every call fails at once, and nobody brings it back."""
     assert redis._watch is not None
     redis._watch.cancel()
-    redis._set_open(True)
+    redis._breakers.open(ANYWHERE)
 
 
 def identity_of(redis: Connection, ring: KeyRing, ignored: list[str], secret: bytes | None = b"s") -> Identity:
@@ -349,7 +349,7 @@ async def test_a_lost_last_second_of_redis_cannot_hide_a_change(table: KeyTable,
     _, first = await table.create(tier="authenticated", name="1", now=NOW)
     ring = ring_of(table)
     await ring.refresh()
-    await redis.run(lambda client: Redis.delete(client, "weir:{keys}:table", "weir:{keys}:marker"))
+    await redis.execute("DEL", "weir:{keys}:table", "weir:{keys}:marker")
     _, second = await table.create(tier="authenticated", name="2", now=NOW)
     await ring.refresh()
     assert await ring.resolve(second)

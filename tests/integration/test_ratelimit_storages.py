@@ -150,7 +150,7 @@ step = st.tuples(
     st.sampled_from([1.0, 0.7, 0.31, 1 / 3, 0.05]),
     st.integers(0, 2),
 )
-LIMITS = [Limit("x", 7 / 60, 6), Limit("y", 3, 6), Limit("z", 1_000_000 / 60 / 7, 6)]
+LIMITS = [Limit("x", 7 / 60, 6), Limit("y", 3, 6), Limit("z", 1_000_000 / 60 / 7, 6, adaptive=False)]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

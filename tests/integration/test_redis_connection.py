@@ -17,7 +17,8 @@ import pytest
 from redis.asyncio import Redis
 
 from serving.embedded_redis import LONGEST_SOCKET_PATH, EmbeddedRedis, EmbeddedRedisError
-from serving.redis_connection import FAILURES_TO_OPEN, Connection, RedisDown, RedisRefused, Script
+from serving.redis_breaker import FAILURES_TO_OPEN
+from serving.redis_connection import Connection, RedisDown, RedisRefused, Script
 
 PATIENT = 5.0
 
@@ -238,6 +239,6 @@ async def test_scripts_and_pipelines_go_through_the_same_door(tmp_path: Path) ->
             return list(await pipe.execute())
 
     async with Connection(None, tmp_path, timeout_s=PATIENT) as connection:
-        assert await connection.run(pipeline) == [True, b"1"]
+        assert await connection.run(pipeline, "key") == [True, b"1"]
         double = Script("return tonumber(ARGV[1]) * 2")
         assert [await connection.run_script(double, [], [number]) for number in (2, 3)] == [4, 6]

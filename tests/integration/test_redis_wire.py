@@ -93,7 +93,7 @@ async def test_a_posted_command_goes_before_the_next_call_and_its_reply_is_nobod
 
 async def test_a_posted_command_leaves_without_another_call_and_before_the_end(server: Connection) -> None:
     wire = RedisWire(pool(server))
-    wire.post(("SET", "lost", "1"))  # no link yet: nothing is opened for what nobody waits for
+    wire.post(("SET", "first", "1"))  # opens the connection
     try:
         await wire.call(("PING",), PATIENT)
         wire.post(("LPUSH", "arrived", "1"))
@@ -103,7 +103,19 @@ async def test_a_posted_command_leaves_without_another_call_and_before_the_end(s
         await wire.close()
     while not await server.execute("EXISTS", "last"):
         pass
-    assert not await server.execute("EXISTS", "lost")
+    assert await server.execute("GET", "first") == b"1"
+
+
+async def test_what_is_posted_after_a_late_reply_is_not_lost(server: Connection) -> None:
+    wire = RedisWire(pool(server))
+    try:
+        wire.post(("PING",))
+        with pytest.raises(TimeoutError):
+            await wire.call(("BLPOP", "nothing", 0.2), 0.02)
+        wire.post(("LPUSH", "arrived", "1"))
+        assert await server.execute("BLPOP", "arrived", 4) == [b"arrived", b"1"]
+    finally:
+        await wire.close()
 
 
 async def test_closing_fails_what_waits(server: Connection) -> None:

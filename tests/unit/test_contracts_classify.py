@@ -52,6 +52,18 @@ def test_a_given_direction_wins_over_the_role() -> None:
     assert request.judged_direction() is Direction.INPUT
 
 
+@pytest.mark.parametrize(
+    ("role", "own"),
+    [("user", True), ("system", True), ("developer", True), ("assistant", False), ("tool", False), ("function", False)],
+)
+def test_what_a_tool_or_a_model_said_are_not_the_callers_own_words(role: str, own: bool) -> None:
+    message = {"role": role, "content": "x"}
+    assert asked({"messages": [message]}).own_words() is own
+    assert asked({"messages": [message], "direction": "input"}).own_words() is own
+    assert not asked({"messages": [message], "direction": "output"}).own_words()
+    assert asked({"text": "x"}).own_words()
+
+
 def test_text_parts_are_joined_and_earlier_messages_may_hold_anything() -> None:
     image = {"type": "image_url", "image_url": {"url": "x"}}
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]

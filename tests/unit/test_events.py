@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from data.event_codec import from_json, to_json
 from data.event_store import INCOMPLETE, EventStore, read
-from data.schema import CATEGORIES, Action, Category, Coverage, Direction, Event, Reason
+from data.schema import CATEGORIES, Action, Category, ClusterMatch, Coverage, Direction, Event, Reason
 from serving.event_log import keeps_text
 
 NOON = 1_800_000_000.25
@@ -44,6 +44,7 @@ def event(number: int = 0, **changes: object) -> Event:
         timings_ms={"total": 4.75},
         text="some words",
         embedding=(0.5, -0.25, 0.0),
+        cluster=ClusterMatch("c-1", 0.25),
     )
     return dataclasses.replace(plain, **changes)
 
@@ -56,6 +57,7 @@ BARE = event(
     timings_ms={},
     text=None,
     embedding=None,
+    cluster=None,
     action=Action.ALLOW,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.schema import CATEGORIES, Action, Category, Coverage, Direction, Prediction, Span
-from serving.policy import BoundPolicy, PolicyError, PolicyNotAllowed, _main, bind, load_policy
+from serving.anomaly.standing import USUAL
+from serving.policy import BoundPolicy, PolicyError, _main, bind, load_policy
 from serving.policy_file import false_positive_percent
+from serving.tier import PolicyNotAllowed
 
 GALLERY = Path(__file__).parents[1] / "golden" / "policies"
 POINTS = {"fpr_0.1%": 0.9, "fpr_1%": 0.5, "fpr_5%": 0.2}
@@ -239,3 +241,14 @@ def test_check_fails_with_every_mistake(capsys: pytest.CaptureFixture[str]) -> N
 def test_check_fails_when_the_bundle_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _main(["check", "--bundle", str(tmp_path / "absent")]) == 1
     assert "absent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("written", "mode"), [("off", "off"), ("shadow", "shadow"), ("enforce", "enforce")])
+def test_a_tier_says_whether_its_limits_learn(tmp_path: Path, written: str, mode: str) -> None:
+    text = (GALLERY.parents[2] / "serving" / "policy.yaml").read_text()
+    path = tmp_path / "policy.yaml"
+    line = "    on_redis_down: deny\n"
+    path.write_text(text.replace(line, f"{line}    adaptive: {{mode: {written}}}\n"))
+    policy = load_policy(path)
+    assert policy.tier("anonymous").adaptive == replace(USUAL, mode=mode)
+    assert policy.tier("internal").adaptive == USUAL

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from serving.begun import Begun
 from serving.ratelimit import Admission, Limit, LocalStorage, RateLimiter, Reason, headers
-from serving.ratelimit.limits import Demand, Weighed
+from serving.ratelimit.limits import Charge, Demand, Row, Weighed
 from serving.redis_connection import RedisDown
 
 REQUESTS = Limit("requests", 5 / 60, 5)
@@ -16,8 +19,11 @@ class Switchable(LocalStorage):
     """A storage that can be down as Redis can."""
 
     down = False
+    gate: asyncio.Event | None = None
 
     async def hit(self, principal: str, demand: Demand) -> Weighed:
+        if self.gate is not None:
+            await self.gate.wait()
         if self.down:
             raise RedisDown("down")
         return await super().hit(principal, demand)
@@ -148,6 +154,35 @@ async def test_retry_after_is_never_earlier_than_t(used: int) -> None:
         assert int(fields["Retry-After"]) >= int(fields["RateLimit"].rpartition("t=")[2])
 
 
+def charged(storage: LocalStorage, principal: str) -> None:
+    """Another storage has admitted one request of the principal, and what was untold is told to it."""
+    demand = Demand((Charge(REQUESTS, 1),), known_us=storage.untold(principal, (Charge(REQUESTS, 1),)))
+    storage.mirror(principal, demand, Weighed(True, (Row(12_000_000, 4, 0),), 0, False))
+
+
+def untold(storage: LocalStorage, *principals: str) -> list[bool]:
+    return [storage.untold(principal, (Charge(REQUESTS, 1),)) != () for principal in principals]
+
+
+def test_what_a_lost_part_may_have_missed_is_told_to_it_once_and_to_no_other_part() -> None:
+    storage = LocalStorage(lambda: 0, shard_of=lambda principal: principal[0])
+    for principal in ("a1", "a2", "b1"):
+        charged(storage, principal)
+    storage.doubt("a1")
+    assert untold(storage, "a1", "a2", "b1") == [True, True, False]
+    charged(storage, "a2")
+    assert untold(storage, "a1", "a2", "b1") == [True, False, False]
+
+
+def test_who_moves_to_another_part_tells_it_what_is_owed() -> None:
+    parts = {"a": "north"}
+    storage = LocalStorage(lambda: 0, shard_of=parts.__getitem__)
+    charged(storage, "a")
+    assert untold(storage, "a") == [False]
+    parts["a"] = "south"
+    assert untold(storage, "a") == [True]
+
+
 async def test_room_is_expected_of_a_known_principal_that_has_some() -> None:
     bench = Bench()
     asked = ("p", [REQUESTS], {"requests": 2}, 2)
@@ -161,3 +196,26 @@ async def test_room_is_expected_of_a_known_principal_that_has_some() -> None:
     assert bench.limiter.expects_room("p", [REQUESTS], {}, 2)
     bench.now_us = 12_000_000
     assert bench.limiter.expects_room(*asked)
+
+
+async def test_no_room_is_expected_of_who_was_refused_for_whatever_reason() -> None:
+    bench = Bench()
+    await bench.limiter.hit("p", [REQUESTS], {})
+    demand = Demand((Charge(REQUESTS, 1),))
+    bench.limiter._local.mirror("p", demand, Weighed(False, (Row(0, 4, 0),), 0, False))  # a ban, say
+    assert not bench.limiter.expects_room("p", [REQUESTS], {}, 2)
+    bench.now_us = 1_000_000
+    assert bench.limiter.expects_room("p", [REQUESTS], {}, 2)
+
+
+async def test_what_is_on_its_way_counts_when_room_is_expected() -> None:
+    bench = Bench()
+    await bench.limiter.hit("p", [REQUESTS], {})
+    bench.shared.gate = asyncio.Event()
+    going = []
+    for expected in (True, True, True, True, False):
+        going.append(Begun(bench.limiter.hit("p", [REQUESTS], {})))
+        assert bench.limiter.expects_room("p", [REQUESTS], {}, 0) == expected
+    bench.shared.gate.set()
+    assert [(await each).allowed for each in going] == [True, True, True, True, False]
+    assert not bench.limiter._asking

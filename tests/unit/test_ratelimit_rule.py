@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.ratelimit.limits import Charge, Demand, Limit, Weighed, to_admission, weigh
+from serving.ratelimit.answers import to_admission
+from serving.ratelimit.limits import Charge, Demand, Limit, Weighed, weigh
 from serving.ratelimit.storage import LocalStorage, StorageFullError
 
 SECOND = 1_000_000
@@ -26,6 +27,10 @@ class Clock:
 
 def hit(storage: LocalStorage, demand: Demand, principal: str = "p") -> Weighed:
     return asyncio.run(storage.hit(principal, demand))
+
+
+BUDGET = Limit("daily-tokens", 1000 / 86_400, 1000, "tokens", adaptive=False)
+DAY = 86_400 * SECOND
 
 
 def one(limit: Limit, cost: float = 1, factor: float = 1.0) -> Demand:
@@ -99,6 +104,43 @@ def test_a_factor_smaller_than_one_unit_of_burst_slows_down_but_never_shuts_out(
     assert refused.rows[0].retry_us == 120 * SECOND
     clock.now_us = 120 * SECOND
     assert hit(storage, one(PER_MINUTE, factor=0.1)).admitted
+
+
+def test_a_factor_leaves_a_budget_as_it_is() -> None:
+    storage = LocalStorage(Clock())
+    spent = Demand((Charge(PER_MINUTE, 1), Charge(BUDGET, 400)), factor=0.5)
+    weighed = hit(storage, spent)
+    assert weighed.rows[0].ahead_us == 24 * SECOND
+    assert (weighed.rows[1].remaining, weighed.rows[1].ahead_us) == (600, 400 * BUDGET.interval_us)
+    assert to_admission(spent, weighed).states[1].remaining == 600
+
+
+def test_a_budget_comes_back_evenly_over_a_day() -> None:
+    clock = Clock()
+    storage = LocalStorage(clock)
+    assert hit(storage, one(BUDGET, 1000)).admitted
+    refused = hit(storage, one(BUDGET, 250))
+    assert (refused.rows[0].remaining, refused.rows[0].retry_us) == (0, DAY // 4)
+    clock.now_us = DAY // 4
+    assert hit(storage, one(BUDGET, 250)).admitted
+    clock.now_us = DAY // 4 + DAY
+    assert hit(storage, one(BUDGET, 1000)).admitted
+
+
+@given(steps=st.lists(st.tuples(st.integers(0, 3 * 3_600), st.floats(0, 600)), max_size=80))
+def test_any_n_days_admit_at_most_n_plus_one_budgets(steps: list[tuple[int, float]]) -> None:
+    clock = Clock()
+    storage = LocalStorage(clock)
+    admitted: list[tuple[int, float]] = []
+    for wait_s, cost in steps:
+        clock.now_us += wait_s * SECOND
+        if hit(storage, one(BUDGET, cost, factor=0.3)).admitted:
+            admitted.append((clock.now_us, cost))
+    for first, (start, _) in enumerate(admitted):
+        total = 0.0
+        for at, cost in admitted[first:]:
+            total += cost
+            assert total <= 1000 * (1 + (at - start) / DAY) + 1e-6
 
 
 def test_a_clock_that_jumps_back_locks_nobody_out_for_longer_than_a_window() -> None:
