@@ -41,7 +41,8 @@ POLICY: Final = """
 tiers:
   anonymous: &tier
     {requests_per_minute: 5000000, burst: 5000000, tokens_per_minute: 5000000, token_burst: 5000000,
-     concurrent: 5000001, max_characters: 100000, max_texts: 100, on_redis_down: deny, policy: default}
+     concurrent: 5000001, max_characters: 100000, max_texts: 100, on_redis_down: deny, policy: default,
+     adaptive: {mode: shadow}}
   authenticated: *tier
   internal: *tier
 policies:
