@@ -8,12 +8,12 @@ of twenty-five and of a hundred.
 
 from __future__ import annotations
 
+import bisect
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-
-import numpy as np
 
 from data.schema import HARM_CATEGORIES, Category
 
@@ -46,7 +46,7 @@ def weigh_scores(scores: Mapping[Category, float], thresholds: Thresholds) -> Ev
     if not known:
         return Evidence(0.0, 0.0, near_threshold=False)
     injection = _log_odds(scores[Category.INJECTION])
-    marks = [_log_odds(thresholds[point][Category.INJECTION]) for point in known]
+    marks = [_mark(thresholds[point][Category.INJECTION]) for point in known]
     levels = [{"fpr_5%": 0.9, "fpr_1%": 1.0, "fpr_0.1%": 1.0}[point] for point in known]
     return Evidence(
         injection=_between(injection, [marks[0] - 1.5, *marks], [0.0, *levels]),
@@ -58,7 +58,7 @@ def weigh_scores(scores: Mapping[Category, float], thresholds: Thresholds) -> Ev
 def _harm(score: float, category: Category, thresholds: Thresholds) -> float:
     if not {"fpr_1%", "fpr_0.1%"} <= thresholds.keys():
         return 0.0
-    easy, hard = (_log_odds(thresholds[point][category]) for point in ("fpr_1%", "fpr_0.1%"))
+    easy, hard = (_mark(thresholds[point][category]) for point in ("fpr_1%", "fpr_0.1%"))
     return _between(_log_odds(score), [easy, hard, hard + 1], [0.0, 0.8, 1.0])
 
 
@@ -68,6 +68,16 @@ def _log_odds(probability: float) -> float:
     return math.log(sure / (1 - sure))
 
 
+@functools.lru_cache(maxsize=256)
+def _mark(threshold: float) -> float:
+    """The log-odds of an operating point, of which a model has a few."""
+    return _log_odds(threshold)
+
+
 def _between(value: float, marks: Sequence[float], levels: Sequence[float]) -> float:
-    """The level at a value, evenly between the marks around it; marks ascend."""
-    return float(np.interp(value, marks, levels))
+    """The level at a value, evenly between the marks around it; marks ascend. numpy.interp takes six times as long."""
+    place = bisect.bisect_right(marks, value)
+    if place in {0, len(marks)}:
+        return levels[max(place - 1, 0)]
+    share = (value - marks[place - 1]) / (marks[place] - marks[place - 1])
+    return levels[place - 1] + share * (levels[place] - levels[place - 1])
