@@ -41,7 +41,15 @@ def export_fp32(model: GuardModel, file: Path) -> None:
     _rename(graph, "embedding", "word_embedding")
     _rename(graph, "pooled", "embedding")
     onnx.checker.check_model(graph)
+    _forget_sources(graph)
     onnx.save(graph, str(file))
+
+
+def _forget_sources(graph: onnx.ModelProto) -> None:
+    """Drop the stack traces that torch leaves at every node: they hold paths of the machine that exported."""
+    for part in (graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.graph.initializer, *graph.functions):
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def _rename(graph: onnx.ModelProto, old: str, new: str) -> None:

@@ -51,6 +51,12 @@ def test_weights_are_stored_as_int8_but_for_the_last_layer(run: Path, tmp_path: 
     assert len(float_products) == 1
 
 
+def test_a_graph_holds_no_path_of_the_machine_that_exported_it(run: Path, tmp_path: Path) -> None:
+    graph = (export(run, tmp_path) / "model.onnx").read_bytes()
+    assert str(Path(exporting.__file__).parent).encode() not in graph
+    assert b"site-packages" not in graph
+
+
 def test_a_graph_that_decides_differently_from_its_original_never_becomes_a_bundle(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
