@@ -14,9 +14,7 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +27,7 @@ from statistics import median
 from typing import Final
 
 from benchmarks.load import ask, ask_all, connect, request_bytes, texts
+from benchmarks.processes import process, weir
 from models.bundle import BundleError, load_bundle
 from models.classifier import Classifier
 from models.memory import keep_freed_memory
@@ -37,6 +36,7 @@ from serving.composition import KEPT_BYTES
 
 OUTPUT: Final = Path("var/bench/gateway.json")
 CONCURRENCY: Final = 32
+START_S: Final = 60.0
 POLICY: Final = """
 tiers:
   anonymous: &tier
@@ -165,18 +165,8 @@ def _throughput(gateway: int, bundle: Path, threads: int, rounds: int, count: in
 
 @contextmanager
 def _gateway(bundle: Path, folder: Path) -> Iterator[int]:
-    policy = folder / "policy.yaml"
-    policy.write_text(POLICY)
-    environment = {
-        "WEIR_BUNDLE": str(bundle.resolve()),
-        "WEIR_POLICY_PATH": str(policy),
-        "WEIR_STATE_DIR": str(folder / "state"),
-        "WEIR_REDIS_TIMEOUT_S": "1",  # what is slow on a busy machine should show as slow, not as a fallback
-        "BENTOML_HOME": str(folder / "bentoml"),
-        "BENTOML_DO_NOT_TRACK": "True",
-    }
-    command = [str(Path(sys.executable).with_name("bentoml")), "serve", "serving.service:Weir", "--host", "127.0.0.1"]
-    with _process(command, folder / "gateway.log", environment) as port:
+    (folder / "policy.yaml").write_text(POLICY)
+    with weir(folder, str(bundle.resolve()), os.environ, ready=_answers, patience_s=START_S) as port:
         yield port
 
 
@@ -184,38 +174,18 @@ def _gateway(bundle: Path, folder: Path) -> Iterator[int]:
 def _yardstick(name: str, bundle: Path, folder: Path) -> Iterator[int]:
     factory = f"benchmarks.{name}:create_app"
     command = [sys.executable, "-m", "uvicorn", "--factory", factory, "--log-level", "warning"]
-    with _process(command, folder / f"{name}.log", {"WEIR_BUNDLE": str(bundle.resolve())}) as port:
+    environment = {**os.environ, "WEIR_BUNDLE": str(bundle.resolve())}
+    with process(command, folder / f"{name}.log", environment, ready=_answers, patience_s=START_S) as port:
         yield port
 
 
-@contextmanager
-def _process(command: list[str], log: Path, environment: dict[str, str]) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], env={**os.environ, **environment}, stdout=output, stderr=output
-        )
+def _answers(port: int) -> bool:
     try:
-        _wait(process, port, log)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with connect(port) as connection:
-                ask(connection, request_bytes("hello"))
-        except (OSError, RuntimeError, IndexError, ValueError):
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError(f"{process.args!r} did not come up:\n{log.read_text()[-2000:]}")
+        with connect(port) as connection:
+            ask(connection, request_bytes("hello"))
+    except (OSError, RuntimeError, IndexError, ValueError):
+        return False
+    return True
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

@@ -18,12 +18,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow.parquet as pq
 
 from data.candidates import Candidates, CandidateStage
 from data.commit import code_commit
-from data.config import BuildConfig, SourceConfig
+from data.config import BuildConfig, FramingConfig, PlantingConfig, SourceConfig
 from data.dataset import Row, content_hash, write_split
 from data.datasheet import datasheet
 from data.framing import SOURCE as FRAMED
@@ -42,6 +43,7 @@ from data.splits import Split, assign
 
 HERE = Path(__file__).parent
 Say = Callable[[str], None]
+JoiningConfig = TypeVar("JoiningConfig", PlantingConfig, FramingConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,11 @@ def build(
         raise SourceUnavailableError("no source can be read: " + "; ".join(unavailable.values()))
     selection = _select(config, candidates, cache, say)
     rows = _rows(config, selection, _texts(learned / "train.parquet") if learned else frozenset())
-    joined = [_joined(stage, config, rows, source) for source in (PLANTED, FRAMED)]
+    joined = []
+    if config.planted.count:
+        joined.append(_joined(stage, config, rows, source=PLANTED, settings=config.planted, make=plant))
+    if config.framed.count:
+        joined.append(_joined(stage, config, rows, source=FRAMED, settings=config.framed, make=frame))
     for one in joined:
         candidates.append(one)
         rows += [Row(text, _own_side(text), text.group or text.id, 1.0) for text in one.examples]
@@ -161,19 +167,23 @@ def _rows(config: BuildConfig, selection: Selection, learned: frozenset[str]) ->
     return [row for number, row in enumerate(rows) if pinned.get(number, row.split) == row.split]
 
 
-def _joined(stage: CandidateStage, config: BuildConfig, rows: Sequence[Row], source: str) -> Candidates:
+def _joined(
+    stage: CandidateStage,
+    config: BuildConfig,
+    rows: Sequence[Row],
+    *,
+    source: str,
+    settings: JoiningConfig,
+    make: Callable[[Sequence[Example], JoiningConfig, int, Split], Iterable[Example]],
+) -> Candidates:
     """Our words and those of public corpora in one text, for both sides, each made of the rows of its own side."""
-    total = (config.planted if source == PLANTED else config.framed).count
-    validation = round(total * config.validation_share)
-    counts: dict[Split, int] = {"train": total - validation, "validation": validation}
+    validation = round(settings.count * config.validation_share)
+    counts: dict[Split, int] = {"train": settings.count - validation, "validation": validation}
     texts: list[Example] = []
     for side, count in counts.items():
         examples = [replace(row.example, group=row.group) for row in rows if row.split == side]
-        if source == PLANTED:
-            texts += plant(examples, config.planted.model_copy(update={"count": count}), config.seed, side)
-        else:
-            texts += frame(examples, config.framed.model_copy(update={"count": count}), config.seed, side)
-    return _own(stage, source, total, texts)
+        texts += make(examples, settings.model_copy(update={"count": count}), config.seed, side)
+    return _own(stage, source, settings.count, texts)
 
 
 def _own_side(example: Example) -> Split:

@@ -64,18 +64,18 @@ def unescape(text: str, clean: Callable[[str], str]) -> list[Segment]:
 
     Unlike the other decoders these keep every character that is no code, so their answer can stand for the text.
     """
-    if not may_be_encoded(text):
-        return []
     taken = bytearray(len(text))
     segments: list[Segment] = []
-    for found in (percent(text), quoted(text), escapes(text), entities(text)):
-        segments += _accept(found, taken, lambda segment: _said(segment, clean))
+    for found in _written_otherwise(text):
+        segments += _accept(found, taken, lambda segment: _opened(segment, clean, depth=1))
     return sorted(segments, key=lambda segment: segment.start)
 
 
-def _said(segment: Segment, clean: Callable[[str], str]) -> Segment | None:
-    text = clean(segment.text)
-    return replace(segment, text=text) if text and is_prose(text, least=segment.least) else None
+def _written_otherwise(text: str) -> Iterator[Iterable[Segment]]:
+    yield percent(text)
+    yield quoted(text)
+    yield escapes(text)
+    yield entities(text)
 
 
 def _transports(text: str) -> Iterator[Iterable[Segment]]:
@@ -83,10 +83,7 @@ def _transports(text: str) -> Iterator[Iterable[Segment]]:
     yield base64_pieces(text, readable)
     yield base64_text(text, readable)
     yield base32_text(text, readable)
-    yield percent(text)
-    yield quoted(text)
-    yield escapes(text)
-    yield entities(text)
+    yield from _written_otherwise(text)
 
 
 def _accept(

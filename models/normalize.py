@@ -16,7 +16,7 @@ from typing import Final
 
 from models.alignment import Alignment, rewrite
 from models.confusables import fold_confusables
-from models.decode import Segment, decode, substituted, unescape
+from models.decode import Segment, decode, may_be_encoded, unescape
 from models.decode_text import is_prose, readable
 from models.invisible import INVISIBLE, SUSPECT
 
@@ -70,12 +70,13 @@ def normalize(text: str) -> Normalized:
         views = [_main_view(text, changes, joints)]
         if joints:
             views.append(_alternate_view(text, joints))
-    if segments := unescape(views[0].text, _cleaned):
-        views[0] = _unescaped(views[0], segments)
-        _count(changes, segments)
-    if segments := decode(views[0].text, _cleaned):
-        views.append(_decoded_view(views[0], segments))
-        _count(changes, segments)
+    if may_be_encoded(views[0].text):
+        if segments := unescape(views[0].text, _cleaned):
+            views[0] = _read_in_place(views[0], segments, MAIN, context=len(views[0].text))
+            _count(changes, segments)
+        if segments := decode(views[0].text, _cleaned):
+            views.append(_read_in_place(views[0], segments, DECODED, context=_CONTEXT))
+            _count(changes, segments)
     return Normalized(tuple(views), dict(changes))
 
 
@@ -145,25 +146,12 @@ def _cleaned(text: str) -> str:
     return _main_view(text, Counter(), []).text
 
 
-def _unescaped(view: View, segments: Sequence[Segment]) -> View:
-    """The view with what the segments say in their place."""
-    alignment = Alignment()
-    written = read = 0
-    for segment in segments:
-        written += segment.start - read
-        _spread(alignment, written, segment)
-        written += len(segment.text)
-        alignment.record(written, segment.end)
-        read = segment.end
-    return View(substituted(view.text, segments), view.name, (*view.alignments, alignment))
-
-
 _CONTEXT: Final = 200
 _EVERY: Final = 16
 
 
-def _decoded_view(main: View, segments: Sequence[Segment]) -> View:
-    """What the segments say, in their place in the main view; of that only what stands near a segment."""
+def _read_in_place(main: View, segments: Sequence[Segment], name: str, *, context: int) -> View:
+    """What the segments say, in their place in the main view; of that only `context` characters round a segment."""
     alignment = Alignment()
     pieces: list[str] = []
     written = read = 0
@@ -176,19 +164,19 @@ def _decoded_view(main: View, segments: Sequence[Segment]) -> View:
             written += end - start
 
     for segment in segments:
-        if pieces and segment.start - read > 2 * _CONTEXT:
-            copy(read, read + _CONTEXT)
-            alignment.record(written, read + _CONTEXT - 1, read + _CONTEXT - 1)
+        if pieces and segment.start - read > 2 * context:
+            copy(read, read + context)
+            alignment.record(written, read + context - 1, read + context - 1)
             pieces.append("\n")
             written += 1
-            read = segment.start - _CONTEXT
-        copy(read if pieces else max(read, segment.start - _CONTEXT), segment.start)
+            read = segment.start - context
+        copy(read if pieces else max(read, segment.start - context), segment.start)
         _spread(alignment, written, segment)
         pieces.append(segment.text)
         written += len(segment.text)
         read = segment.end
-    copy(read, min(len(main.text), read + _CONTEXT))
-    return View("".join(pieces), DECODED, (*main.alignments, alignment))
+    copy(read, min(len(main.text), read + context))
+    return View("".join(pieces), name, (*main.alignments, alignment))
 
 
 def _spread(alignment: Alignment, written: int, segment: Segment) -> None:

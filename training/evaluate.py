@@ -21,9 +21,9 @@ import datasets
 import yaml
 
 from data.schema import Action
-from models.bundle import BundleError, load_bundle
+from models.bundle import BundleError
 from models.classifier import Classifier
-from models.registry import RegistryError, resolve
+from models.registry import RegistryError
 from training.benchmarks import build_report
 from training.measure import Figures, Sampling
 from training.metrics import load_metrics
@@ -41,7 +41,7 @@ from training.rows import (
     unknown_kinds,
     write_scores,
 )
-from training.scoring import Progress, score_texts, usable_cores
+from training.scoring import Progress, add_options, chosen_bundle, score_texts
 
 _CACHE = Path("var/cache/evaluate")
 POLICY = Path(__file__).parents[1] / "serving" / "policy.yaml"
@@ -73,8 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description="Measure a model as it is served.")
-    parser.add_argument("--bundle", default="production", help="name in the store, or a folder (default: production)")
-    parser.add_argument("--store", type=Path, default=Path("models/store"), help="where bundle names are looked up")
+    add_options(parser)
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="parquet files, or folders of them")
     parser.add_argument("--scores", type=Path, help="write one row of scores per text here (parquet)")
     parser.add_argument("--report", type=Path, help="write the figures here (JSON)")
@@ -86,7 +85,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--point", action="append", default=[], metavar="NAME or CATEGORY=NAME",
         help="operating point that is served (default: what the default policy flags or blocks at); may be given again",
     )  # fmt: skip
-    parser.add_argument("--workers", type=int, default=usable_cores(), help="threads (default: all cores)")
     parser.add_argument("--replicates", type=int, default=300, help="bootstrap replicates of the intervals")
     arguments = parser.parse_args(argv)
     if bool(arguments.data) == bool(arguments.from_scores):
@@ -97,7 +95,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _score(arguments: argparse.Namespace) -> ScoredRows:
-    bundle = load_bundle(resolve(arguments.bundle, root=arguments.store))
+    bundle = chosen_bundle(arguments)
     names, thresholds = served_thresholds(bundle.manifest.operating_points, *_points(arguments.point))
     facts = ScoringFacts(bundle.manifest.version, bundle.manifest.commit, bundle.manifest.data_hash, names, thresholds)
     rows = read_rows(arguments.data)

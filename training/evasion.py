@@ -26,9 +26,9 @@ import datasets
 import numpy as np
 
 from data.schema import CATEGORIES, Kind
-from models.bundle import BundleError, load_bundle
+from models.bundle import BundleError
 from models.classifier import Classifier
-from models.registry import RegistryError, resolve
+from models.registry import RegistryError
 from training.benchmarks import ATTACK_SETS
 from training.disguises import DISGUISES, Disguise
 from training.evaluate import POLICY, SERVED_POINT, policy_points
@@ -36,7 +36,7 @@ from training.measure import Figures, share
 from training.metrics.curves import BoolArray
 from training.report import environment, rewrite_between
 from training.rows import RowsError, read_rows, served_thresholds
-from training.scoring import Progress, score_texts, usable_cores
+from training.scoring import Progress, add_options, chosen_bundle, score_texts
 
 LONGEST: Final = 600  # characters: what a person would encode, and one window in most disguises
 PLAIN: Final = "undisguised"
@@ -133,16 +133,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="python -m training.evasion", description="Attacks in disguise.")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="parquet files or folders of public rows")
-    parser.add_argument("--bundle", default="production", help="name in the store, or a folder (default: production)")
-    parser.add_argument("--store", type=Path, default=Path("models/store"), help="where bundle names are looked up")
+    add_options(parser)
     parser.add_argument("--count", type=int, default=200, help="attacks, and as many harmless texts")
     parser.add_argument("--seed", type=int, default=17, help="which texts are drawn")
-    parser.add_argument("--workers", type=int, default=usable_cores(), help="threads (default: all cores)")
     parser.add_argument("--out", type=Path, default=Path("var/evaluation/evasion.json"), help="where the figures go")
     parser.add_argument("--docs", type=Path, help="folder of evasion.md, to write its table anew")
     arguments = parser.parse_args(given)
     try:
-        classifier = Classifier.load(load_bundle(resolve(arguments.bundle, root=arguments.store)), threads=1)
+        classifier = Classifier.load(chosen_bundle(arguments), threads=1)
         rows = read_rows(arguments.data)
         figures = build_report(classifier, rows, count=arguments.count, seed=arguments.seed, workers=arguments.workers)
         report = {"command": f"python -m training.evasion {shlex.join(given)}", **figures}

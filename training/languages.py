@@ -28,15 +28,15 @@ import pyarrow.parquet as pq
 from data.generators import generate
 from data.schema import CATEGORIES, Coverage, Example, Kind
 from data.sources import SourceUnavailableError, load
-from models.bundle import BundleError, Manifest, load_bundle
+from models.bundle import BundleError, Manifest
 from models.classifier import Classifier
 from models.legibility import LATIN, script_of
-from models.registry import RegistryError, resolve
+from models.registry import RegistryError
 from training.evaluate import POLICY, SERVED_POINT, policy_points
 from training.measure import Figures, share
 from training.metrics.curves import BoolArray
 from training.rows import served_thresholds
-from training.scoring import Progress, score_texts, usable_cores
+from training.scoring import Progress, add_options, chosen_bundle, score_texts
 
 # A script is read from here on; below, a low score in it says too little.
 LEAST_RECALL: Final = 0.7
@@ -223,16 +223,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write; exit status 2 if the bundle or the dataset cannot be used."""
     given = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="python -m training.languages", description="Which languages a model reads.")
-    parser.add_argument("--bundle", default="production", help="name in the store, or a folder (default: production)")
-    parser.add_argument("--store", type=Path, default=Path("models/store"), help="where bundle names are looked up")
+    add_options(parser)
     parser.add_argument("--dataset", type=Path, help="folder of a built dataset, whose validation rows are used too")
     parser.add_argument("--per", type=int, default=60, help="at most so many texts of each language and class")
     parser.add_argument("--seed", type=int, default=11, help="which texts are drawn")
-    parser.add_argument("--workers", type=int, default=usable_cores(), help="threads (default: all cores)")
     parser.add_argument("--out", type=Path, default=Path("var/evaluation/languages.json"), help="where the figures go")
     arguments = parser.parse_args(given)
     try:
-        classifier = Classifier.load(load_bundle(resolve(arguments.bundle, root=arguments.store)), threads=1)
+        classifier = Classifier.load(chosen_bundle(arguments), threads=1)
         report = build_report(
             classifier, arguments.dataset, seed=arguments.seed, per=arguments.per, workers=arguments.workers
         )

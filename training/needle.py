@@ -25,9 +25,9 @@ import numpy as np
 from data.generators.grammar import Grammar, load_grammar
 from data.schema import CATEGORIES
 from data.sources import SourceUnavailableError, mirror_root
-from models.bundle import BundleError, load_bundle
+from models.bundle import BundleError
 from models.classifier import Classifier
-from models.registry import RegistryError, resolve
+from models.registry import RegistryError
 from training.evaluate import POLICY, SERVED_POINT, policy_points
 from training.measure import Figures, share
 from training.metrics.curves import BoolArray
@@ -44,7 +44,7 @@ from training.needle_texts import (
 from training.plots import heat_maps_plot
 from training.report import environment, rewrite_between
 from training.rows import served_thresholds
-from training.scoring import Progress, score_texts, usable_cores
+from training.scoring import Progress, add_options, chosen_bundle, score_texts
 
 LENGTHS: Final = (250, 1_000, 4_000, 10_000, 20_000)
 POSITIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -180,17 +180,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write, and say the leading figures; exit status 2 if the bundle or the page cannot be used."""
     given = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="python -m training.needle", description="One sentence in a long document.")
-    parser.add_argument("--bundle", default="production", help="name in the store, or a folder (default: production)")
-    parser.add_argument("--store", type=Path, default=Path("models/store"), help="where bundle names are looked up")
+    add_options(parser)
     parser.add_argument("--sentences", type=int, default=3, help="how many sentences are planted in every cell")
     parser.add_argument("--long", type=int, default=150, help="how many long harmless documents of our own")
     parser.add_argument("--seed", type=int, default=17, help="which texts are drawn")
-    parser.add_argument("--workers", type=int, default=usable_cores(), help="threads (default: all cores)")
     parser.add_argument("--out", type=Path, default=Path("var/evaluation/needle.json"), help="where the figures go")
     parser.add_argument("--docs", type=Path, help="folder of long-texts.md, to write page and picture anew")
     arguments = parser.parse_args(given)
     try:
-        classifier = Classifier.load(load_bundle(resolve(arguments.bundle, root=arguments.store)), threads=1)
+        classifier = Classifier.load(chosen_bundle(arguments), threads=1)
         report = build_report(
             classifier, seed=arguments.seed, count=arguments.sentences, long=arguments.long, workers=arguments.workers
         )

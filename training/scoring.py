@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TextIO
 
 import numpy as np
 
 from data.schema import CATEGORIES, Prediction
+from models.bundle import Bundle, load_bundle
+from models.registry import resolve
 from training.metrics.curves import FloatArray, IntArray
 
 _CHUNK = 32
@@ -65,6 +69,18 @@ class Progress:
 def usable_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that judges texts: `--bundle`, `--store` and `--workers`."""
+    parser.add_argument("--bundle", default="production", help="name in the store, or a folder (default: production)")
+    parser.add_argument("--store", type=Path, default=Path("models/store"), help="where bundle names are looked up")
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="threads (default: all cores)")
+
+
+def chosen_bundle(arguments: argparse.Namespace) -> Bundle:
+    """The bundle that the options name. Raises BundleError and RegistryError."""
+    return load_bundle(resolve(arguments.bundle, root=arguments.store))
 
 
 def score_texts(predictor: Predictor, texts: Sequence[str | None], *, workers: int, progress: Progress) -> Scores:

@@ -11,10 +11,6 @@ import asyncio
 import hashlib
 import os
 import secrets
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -35,12 +31,12 @@ from benchmarks.abuse.peers import PlainGcra
 from benchmarks.abuse.population import Span, population
 from benchmarks.abuse.traffic import MINUTE, SECOND, Actor, Ask, Reply, Sender, Texts
 from benchmarks.abuse.world import Run, run
+from benchmarks.processes import ROOT, weir
 from serving.keys import KeyTable, KeyTier
 from serving.policy import load_policy
 from serving.principal import Caller
 from serving.redis_connection import Connection
 
-ROOT: Final = Path(__file__).parents[2]
 POLICY: Final = ROOT / "serving" / "policy.yaml"
 START_S: Final = 90.0
 RECOVERY: Final = 10 * MINUTE
@@ -257,40 +253,17 @@ async def _factors(gate: ServiceGate, plan: Plan, found: Run) -> dict[str, float
 @contextmanager
 def _served(folder: Path, bundle: str) -> Iterator[int]:
     """The service on a free port, with the state and the policy that lie in the folder."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")} | {
         "REDIS_URL": "",
-        "WEIR_BUNDLE": bundle,
-        "WEIR_STATE_DIR": str(folder / "state"),
-        "WEIR_POLICY_PATH": str(folder / "policy.yaml"),
         "WEIR_TRUSTED_PROXIES": "127.0.0.0/8",
         "WEIR_ADDRESS_HASH_SECRET": secrets.token_hex(16),
-        "WEIR_REDIS_TIMEOUT_S": "1",
-        "BENTOML_HOME": str(folder / "bentoml"),
-        "BENTOML_DO_NOT_TRACK": "True",
     }
-    command = [str(Path(sys.executable).with_name("bentoml")), "serve", "serving.service:Weir", "--host", "127.0.0.1"]
-    log = folder / "service.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], cwd=ROOT, env=environment, stdout=output, stderr=output
-        )
-    try:
-        _wait(process, port, log)
+    with weir(folder, bundle, environment, ready=_ready, patience_s=START_S) as port:
         yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=10).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise RuntimeError(f"the service did not come up:\n{log.read_text()[-2000:]}")
+def _ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=10).status_code == 200
+    except httpx.HTTPError:
+        return False

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
+import limits.strategies
 import pytest
 
 from benchmarks.abuse import corpus, pictures, report
@@ -15,6 +16,7 @@ from benchmarks.abuse.attackers import ATTACKERS
 from benchmarks.abuse.clock import VirtualClock
 from benchmarks.abuse.corpus import Corpus, Text
 from benchmarks.abuse.figures import AttackFigures, attack_figures, containment, group_figures
+from benchmarks.abuse.flask_peer import open_flask_limiter
 from benchmarks.abuse.peers import FixedWindow, Gate, PlainGcra
 from benchmarks.abuse.population import GROUPS, Span, population
 from benchmarks.abuse.report import Results
@@ -133,11 +135,6 @@ async def test_a_peer_keyed_by_credential_sees_a_stranger_in_every_guessed_key()
 
 
 async def test_flask_limiter_keeps_a_moving_window_on_virtual_time() -> None:
-    pytest.importorskip("flask_limiter")
-    import limits.strategies  # noqa: PLC0415  not everybody has it
-
-    from benchmarks.abuse.flask_peer import open_flask_limiter  # noqa: PLC0415
-
     real = limits.strategies.time  # type: ignore[attr-defined]
     with open_flask_limiter(POLICY, VirtualClock()) as gate:
         times = await admitted(gate, every(0.5, 241))
