@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -70,8 +69,7 @@ async def _classify(request: Request) -> Response:
     settings = gateway.settings
     body = await read_json_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     answer = await gateway.classify(request, parse(body), started)
-    learning = BackgroundTask(answer.learn)
-    return Response(orjson.dumps(answer.body), headers=answer.headers, media_type=JSON, background=learning)
+    return Response(orjson.dumps(answer.body), headers=answer.headers, media_type=JSON)
 
 
 async def _info(request: Request) -> Response:

@@ -16,6 +16,7 @@ from models.bundle import Bundle
 from models.classifier import Classifier
 from models.memory import keep_freed_memory
 from serving import admission, logs
+from serving.afterwards import Afterwards
 from serving.anomaly.memory import Memory
 from serving.anomaly.store import LocalStates, RedisStates
 from serving.anomaly.watcher import Watcher
@@ -77,6 +78,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             slot=slot,
             scheduler=scheduler,
             watcher=watcher,
+            afterwards=Afterwards(lambda: metrics.observations.labels("failed").inc()),
             event_log=await stack.enter_async_context(_event_log(settings, metrics, connection)),
             new_id=new_id,
         )
@@ -88,6 +90,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         try:
             yield gateway
         finally:
+            gateway.afterwards.flush()
             await watcher.drain()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from data.schema import Decision, Direction, Event, Prediction
 from models.classifier import Prepared
 from serving import admission
+from serving.afterwards import Afterwards
 from serving.anomaly.evidence import NO_EVIDENCE, weigh_scores
 from serving.anomaly.fingerprint import fingerprint, hashed
 from serving.anomaly.watcher import RefusedKey, Sighting, Watcher
@@ -39,11 +40,10 @@ INLINE_TOKENS: Final = 500  # about 2,000 bytes, prepared in about a millisecond
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: the JSON document and the headers; and what is left to count and to learn once it has gone."""
+    """What goes back: the JSON document and the headers."""
 
     body: Mapping[str, object]
     headers: Mapping[str, str]
-    learn: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ class Gateway:
     scheduler: Scheduler
     event_log: EventLog
     watcher: Watcher
+    afterwards: Afterwards
     new_id: Callable[[str], str]
     now: Callable[[], float] = time.time
 
@@ -142,20 +143,22 @@ class Gateway:
             self._decide(live, asking, rule_set, text, judged) for text, judged in zip(texts, work.judged, strict=True)
         ]
 
-        async def learn() -> None:
+        def learn() -> None:
             self.metrics.observe_stages((("limit", work.limit_s), ("prepare", work.prepare_s), ("total", total_s)))
             admission.count_cost(self.metrics, rule_set, costs)
             for text, judged, (event, _) in zip(texts, work.judged, results, strict=True):
                 self._count(event)
                 self._watch(live, asking, text, judged.prediction)
 
+        self.afterwards.add(learn)
         if asked.request_id is not None:
             work.headers["X-Request-ID"] = asked.request_id
         bodies = [body for _, body in results]
-        return Answer(bodies[0] if asked.texts is None else {"results": bodies}, work.headers, learn)
+        return Answer(bodies[0] if asked.texts is None else {"results": bodies}, work.headers)
 
     def refresh_gauges(self) -> None:
-        """Bring the gauges up to date that nobody pushes."""
+        """Bring up to date what nobody pushes: the gauges, and the counts of the last answers."""
+        self.afterwards.flush()
         self.metrics.queue_tokens.set(self.scheduler.queued_tokens)
         self.metrics.queue_capacity.set(self.scheduler.capacity_tokens)
         self.metrics.event_backlog.set(self.event_log.backlog)

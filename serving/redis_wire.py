@@ -93,7 +93,7 @@ class _Link(asyncio.Protocol):
         self._sent: deque[asyncio.Future[Reply] | None] = deque()  # None: a reply that nobody waits for
         self._unsent: list[tuple[bytes, asyncio.Future[Reply] | None]] = []
         self._outbox: list[bytes] = []
-        self._lingering = False
+        self._lingering = self._leaving = False
         self._transport: asyncio.Transport | None = None
         self._open = False
         self._opening = self._loop.create_task(self._greet(target))
@@ -103,7 +103,10 @@ class _Link(asyncio.Protocol):
         reply: asyncio.Future[Reply] = self._loop.create_future()
         packed = _packed(command)
         if self._open:
-            self._write(packed, reply)
+            self._put(packed, reply)
+            if not self._leaving:
+                self._leaving = True
+                self._loop.call_soon(self.flush)  # with what else this turn of the loop has to send
         else:
             self._unsent.append((packed, reply))
         return reply
@@ -120,7 +123,7 @@ class _Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what was put down for the next write."""
-        self._lingering = False
+        self._lingering = self._leaving = False
         if self._outbox and self._transport is not None:
             self._transport.write(b"".join(self._outbox))
             self._outbox.clear()

@@ -7,6 +7,7 @@ A text's windows may run on several threads at once; its prediction is finished 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import sys
@@ -25,6 +26,11 @@ from serving.errors import JudgementFailed, JudgementTimeout, Overloaded, TooLar
 from serving.window_queue import Ticket, WindowQueue
 
 NICENESS: Final = 5
+# An event loop that wakes for each prediction finds its caches full of the model's weights each time, and its work
+# costs twice as much. So while at least this many tokens wait for the model, predictions are told together, the first
+# of them later by at most this many seconds and one run of the model.
+BUSY_TOKENS: Final = 512
+HELD_S: Final = 0.05
 
 Floats = npt.NDArray[np.float32]
 
@@ -57,19 +63,16 @@ class _Text:
             logits=np.stack([logits for logits, _ in rows]), embeddings=np.stack([embedding for _, embedding in rows])
         )
 
-    def resolve(self, judged: Judged | None, error: Exception | None) -> None:
-        try:
-            self.loop.call_soon_threadsafe(self._settle, judged, error)
-        except RuntimeError:  # the loop closed while the model ran: nobody waits any more
-            return
-
-    def _settle(self, judged: Judged | None, error: Exception | None) -> None:
+    def settle(self, judged: Judged | Exception) -> None:
         if self.future.done():
             return
-        if judged is not None:
+        if isinstance(judged, Judged):
             self.future.set_result(judged)
         else:
-            self.future.set_exception(error or JudgementFailed())
+            self.future.set_exception(judged)
+
+
+_Done = tuple[_Text, Judged | Exception]
 
 
 class Scheduler:
@@ -94,6 +97,8 @@ class Scheduler:
         # One for each window that waits, and one for each thread at the end. A condition's notify and wait are
         # written in Python and cost the event loop and the model four times as much.
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._done: list[_Done] = []  # judged, and not told yet
+        self._done_since = 0.0
         self._closed = False
         self._on_failure = on_failure
         self._clock = clock
@@ -142,10 +147,10 @@ class Scheduler:
             self._texts.clear()
         for _ in self._threads:
             self._calls.put(None)
-        for text in left:
-            text.resolve(None, JudgementFailed("The server is stopping."))
+        _tell([(text, JudgementFailed("The server is stopping.")) for text in left])
         for thread in self._threads:
             thread.join()
+        _tell(self._done)
 
     def _submit(
         self, classifier: Classifier, texts: Sequence[Prepared]
@@ -193,8 +198,21 @@ class Scheduler:
                 now = self._clock()
                 for _, text in group:
                     text.started = text.started or now
+                due = self._due()
+            _tell(due)
             if group:  # a call may be for what left, or for what another call took along
                 self._run(group)
+                with self._lock:
+                    due = self._due()
+                _tell(due)
+
+    def _due(self) -> list[_Done]:
+        """What to tell the event loop now; the caller holds the lock."""
+        busy = self._queue.tokens >= BUSY_TOKENS
+        if not self._done or (busy and self._clock() < self._done_since + HELD_S):
+            return []
+        due, self._done = self._done, []
+        return due
 
     def _run(self, group: Sequence[tuple[Ticket, _Text]]) -> None:
         """Read one group; if that raises, read its windows one by one, so that only the culprit's text fails."""
@@ -224,7 +242,10 @@ class Scheduler:
             self._fail(ticket.text, error, text)
             return
         now = self._clock()
-        text.resolve(Judged(prediction, text.started - text.submitted, now - text.started), None)
+        with self._lock:
+            if not self._done:
+                self._done_since = now
+            self._done.append((text, Judged(prediction, text.started - text.submitted, now - text.started)))
 
     def _fail(self, serial: int, error: Exception, text: _Text | None = None) -> None:
         """Fail one text. The error's message may quote the text, so only its type is kept."""
@@ -233,7 +254,19 @@ class Scheduler:
             self._queue.drop(serial)
         if text is not None:
             self._on_failure("error")
-            text.resolve(None, JudgementFailed(extra={"cause": type(error).__name__}))
+            _tell([(text, JudgementFailed(extra={"cause": type(error).__name__}))])
+
+
+def _tell(done: Sequence[_Done]) -> None:
+    """Settle texts on the event loops that they came from, all those of a loop in one call."""
+    for loop in {text.loop for text, _ in done}:
+        with contextlib.suppress(RuntimeError):  # the loop closed while the model ran: nobody waits any more
+            loop.call_soon_threadsafe(_settle, [each for each in done if each[0].loop is loop])
+
+
+def _settle(done: Sequence[_Done]) -> None:
+    for text, judged in done:
+        text.settle(judged)
 
 
 def _yield_to_the_event_loop() -> None:

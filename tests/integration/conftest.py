@@ -65,7 +65,14 @@ class Service:
         return httpx.AsyncClient(transport=transport, base_url="http://weir", headers=headers)
 
     def counted(self, name: str, **labels: str) -> float:
+        """A sample's value as a scrape would show it now."""
+        self.gateway.refresh_gauges()
         return self.gateway.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    async def learnt(self) -> None:
+        """Wait until everything has been learnt from the answers so far."""
+        self.gateway.afterwards.flush()
+        await self.gateway.watcher.drain()
 
 
 @pytest.fixture(scope="session")

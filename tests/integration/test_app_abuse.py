@@ -50,7 +50,7 @@ async def ask(service: Service, client: httpx.AsyncClient, text: str = ATTACK, t
     answers = []
     for _ in range(times):
         answers.append(await client.post("/classify", json={"text": text}))
-        await service.gateway.watcher.drain()
+        await service.learnt()
     return answers
 
 
@@ -156,7 +156,7 @@ async def test_an_agent_is_not_contained_for_what_others_send_it_or_its_model_an
         for _ in range(25):
             answer = await client.post("/classify", json=foreign)
             assert answer.status_code == 200
-            await service.gateway.watcher.drain()
+            await service.learnt()
     assert answer.json()["anomaly"]["signals"].keys() <= {"rate"}
     assert answer.json()["anomaly"]["limit_factor"] == 1
 
@@ -227,7 +227,7 @@ async def test_learning_takes_one_call_after_the_answer_and_delays_none(opened: 
         async with service.gateway.watcher._learning:
             assert (await client.post("/classify", json={"text": CLEAN})).status_code == 200
             assert await calls() - before == 1
-        await service.gateway.watcher.drain()
+        await service.learnt()
         assert await calls() - before == 2
 
 

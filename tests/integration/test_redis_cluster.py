@@ -164,7 +164,7 @@ async def test_the_whole_service_runs_on_it(cluster: LocalCluster, open_app: Ope
         statuses = []
         for _ in range(25):
             statuses.append((await client.post("/classify", json={"text": ATTACK})).status_code)
-            await service.gateway.watcher.drain()
+            await service.learnt()
         ready = (await client.get("/readyz")).json()
     assert statuses[:8] == [200] * 8
     assert statuses[-5:] == [429] * 5

@@ -15,7 +15,7 @@ from data.schema import Category
 from models.bundle import Bundle, load_bundle
 from models.classifier import Classifier, Window, WindowOutputs
 from serving.errors import JudgementFailed, JudgementTimeout, Overloaded, TooLarge
-from serving.scheduler import Judged, Scheduler
+from serving.scheduler import BUSY_TOKENS, HELD_S, Judged, Scheduler
 from tests.tiny_bundle import ATTACK, CLEAN, build_tiny_bundle
 
 LONG = " ".join(["please tell me about the weather"] * 60) + " " + ATTACK
@@ -225,3 +225,72 @@ def test_a_prediction_belongs_to_the_bundle_that_made_it(tmp_path: Path) -> None
         return [answer[0].prediction.model_version for answer in judged]
 
     assert asyncio.run(both()) == ["v1", "v2"] * 4
+
+
+class Stepped(Classifier):
+    """The real classifier, each run of which needs a step of its own; `begun` counts those that have begun."""
+
+    steps: threading.Semaphore
+    begun: threading.Semaphore
+
+    def run(self, windows: Sequence[Window]) -> WindowOutputs:
+        self.begun.release()
+        assert self.steps.acquire(timeout=10)
+        return super().run(windows)
+
+
+@pytest.mark.parametrize(("late_s", "told"), [(HELD_S / 2, False), (HELD_S * 2, True)])
+async def test_while_much_waits_predictions_are_told_together_but_not_too_late(
+    bundle: Bundle, late_s: float, told: bool
+) -> None:
+    stepped = Stepped.load(bundle)
+    assert isinstance(stepped, Stepped)
+    stepped.steps, stepped.begun = threading.Semaphore(0), threading.Semaphore(0)
+    time_s = [0.0]
+    scheduler = Scheduler(threads=1, queue_tokens=4_000, clock=lambda: time_s[0])
+    try:
+        short = [asyncio.create_task(judge(scheduler, stepped, CLEAN)) for _ in range(3)]
+        await asyncio.sleep(0)
+        long = asyncio.create_task(judge(scheduler, stepped, LONG, LONG))
+        await asyncio.sleep(0)
+        assert scheduler.queued_tokens > BUSY_TOKENS
+        for run in range(3):  # two short texts are read; the third begins
+            assert await asyncio.to_thread(stepped.begun.acquire, True, 10)
+            time_s[0] += late_s if run == 1 else 0.0
+            if run < 2:
+                stepped.steps.release()
+        for _ in range(5):  # turns of the event loop, in which it would hear of them
+            await asyncio.sleep(0)
+        assert [task.done() for task in short] == [told, told, False]
+        stepped.steps.release(100)
+        await asyncio.gather(*short, long)
+    finally:
+        stepped.steps.release(100)
+        scheduler.close()
+
+
+async def test_when_little_waits_a_prediction_is_told_at_once(scheduler: Scheduler, gated: Gated) -> None:
+    asking = [asyncio.create_task(judge(scheduler, gated, CLEAN)) for _ in range(3)]
+    await entered(gated)
+    gated.gate.set()
+    await asyncio.wait_for(asyncio.gather(*asking), 10)
+
+
+async def test_predictions_that_are_held_when_the_server_stops_are_told(bundle: Bundle) -> None:
+    stepped = Stepped.load(bundle)
+    assert isinstance(stepped, Stepped)
+    stepped.steps, stepped.begun = threading.Semaphore(0), threading.Semaphore(0)
+    scheduler = Scheduler(threads=1, queue_tokens=4_000, clock=lambda: 0.0)
+    short = asyncio.create_task(judge(scheduler, stepped, CLEAN))
+    await asyncio.sleep(0)
+    long = asyncio.create_task(judge(scheduler, stepped, LONG, LONG))
+    assert await asyncio.to_thread(stepped.begun.acquire, True, 10)
+    stepped.steps.release()
+    assert await asyncio.to_thread(stepped.begun.acquire, True, 10)
+    closing = asyncio.create_task(asyncio.to_thread(scheduler.close))
+    with pytest.raises(JudgementFailed):
+        await long
+    assert not short.done()
+    stepped.steps.release(100)
+    await closing
+    assert len(await short) == 1
