@@ -1,0 +1,119 @@
+"""Weights to go on from, out of a bundle: `python -m training.restore --bundle production --run var/runs/production`.
+
+Checkpoints stay where they were made; the bundle travels with the project. Its int8 weights times their scales are
+the weights that are served, and their rounding is small beside what further training changes. The folder holds
+weights.pt and the settings of the bundle's training: something to `start:` from, or an end for `training.average`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+from models.bundle import MODEL, Bundle, BundleError
+from models.classifier import Classifier
+from models.registry import RegistryError
+from training.base import load_base
+from training.checkpoint import sha256_of
+from training.config import TrainConfig
+from training.model import GuardModel
+from training.scoring import add_options, chosen_bundle
+
+LARGEST_DIFFERENCE: Final = 0.1  # of a score: what is quantised as it comes is exact here, and only there
+SAME: Final = ("encoder.", "hidden.", "heads.")
+HALF: Final = ".half"
+TURNED: Final = "_Transposed"
+WORDS: Final = "encoder.embeddings.word_embeddings.weight"
+
+
+class RestoreError(Exception):
+    """A bundle whose graph is not one of `training.onnx_graph`, or does not give its own scores back."""
+
+
+def weights_of(graph: onnx.ModelProto) -> dict[str, Tensor]:
+    """The float weights behind an int8 graph of `training.onnx_graph.quantise`, by their names in `GuardModel`."""
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
+    weights = {name: array for name, array in found.items() if name.startswith(SAME) and array.dtype.kind == "f"}
+    for name in list(weights):
+        if name.endswith(HALF):
+            weights[name.removesuffix(HALF)] = weights.pop(name).astype(np.float32)
+        elif name.endswith(TURNED):
+            weights[name.removesuffix(TURNED)] = weights.pop(name).T
+    weights[WORDS] = found["word_int8"].astype(np.float32) * found["word_scale"]
+    for quantised, bias in _products(graph):
+        scales = found[quantised.replace("_quantized", "_scale")]
+        weights[bias.removesuffix("bias") + "weight"] = (found[quantised].astype(np.float32) * scales).T
+    return {name: torch.from_numpy(array.copy()) for name, array in weights.items()}
+
+
+def _products(graph: onnx.ModelProto) -> Iterator[tuple[str, str]]:
+    """The quantised weight of each int8 product, and the bias that is added to what comes of it."""
+    constants = {tensor.name for tensor in graph.graph.initializer}
+    readers = {name: node for node in graph.graph.node for name in node.input}
+    for node in graph.graph.node:
+        if node.op_type == "MatMulInteger":
+            last = node
+            while last.op_type != "Add":  # a cast and the scale are between
+                last = readers[last.output[0]]
+            yield node.input[1], next(name for name in last.input if name in constants)
+
+
+def restore(bundle: Bundle, run: Path) -> Path:
+    """Write the run's folder and return the file of its weights. Raises RestoreError and, if it exists, OSError."""
+    manifest = bundle.manifest
+    config = TrainConfig.model_validate(
+        {name: value for name, value in manifest.training.items() if name in TrainConfig.model_fields}
+    )
+    model = GuardModel(load_base(config.base).encoder)
+    try:
+        model.load_state_dict(weights_of(onnx.load_from_string(bundle.read(MODEL))))
+    except (KeyError, RuntimeError, StopIteration) as error:
+        raise RestoreError(f"{bundle.directory / MODEL} is no graph of training.onnx_graph: {error}") from error
+    _check(model.eval(), Classifier.load(bundle))
+    run.mkdir(parents=True)
+    (run / "config.json").write_text(config.model_dump_json(indent=2))
+    (run / "restored.json").write_text(json.dumps({"bundle": manifest.version, "sha256": bundle.sha256}))
+    torch.save(model.state_dict(), run / "weights.pt")
+    return run / "weights.pt"
+
+
+@torch.no_grad()
+def _check(model: GuardModel, classifier: Classifier) -> None:
+    """Raise RestoreError unless the model says of the self-test's windows what the bundle says."""
+    for test in classifier.manifest.self_test:
+        windows = classifier.prepare(test.text).windows
+        served = torch.from_numpy(classifier.run(windows).logits).sigmoid()
+        for window, scores in zip(windows, served, strict=True):
+            ids = torch.from_numpy(np.asarray(window.ids, dtype=np.int64))[None]
+            difference = float((model(ids, torch.ones_like(ids)).logits[0].sigmoid() - scores).abs().max())
+            if difference > LARGEST_DIFFERENCE:
+                raise RestoreError(f"a score of the self-test differs by {difference:.3f}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; exit status 2 if the bundle cannot be read or the run exists."""
+    parser = argparse.ArgumentParser(prog="python -m training.restore", description=(__doc__ or "").splitlines()[0])
+    add_options(parser)
+    parser.add_argument("--run", type=Path, required=True, help="folder to make")
+    options = parser.parse_args(arguments)
+    try:
+        weights = restore(chosen_bundle(options), options.run)
+    except (BundleError, RegistryError, RestoreError, FileExistsError) as error:
+        print(f"restore: {error}", file=sys.stderr)
+        return 2
+    print(f"{weights} sha256 {sha256_of(weights)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
