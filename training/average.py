@@ -18,8 +18,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from training.base import load_base
 from training.checkpoint import sha256_of
+from training.config import TrainConfig
 
+ENCODER: Final = "encoder."
 FACTS: Final = "average.json"
 _KEPT: Final = ("config.json", "dataset.json", "code.json")
 
@@ -34,16 +37,30 @@ def average(earlier: Mapping[str, Tensor], later: Mapping[str, Tensor], share: f
     }
 
 
-def write_average(earlier: Path, later: Path, share: float, run: Path) -> None:
+def towards_base(weights: Mapping[str, Tensor], base: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The encoder's weights moved by `share` of the way to the base's; the heads, which no base has, stay as they are.
+
+    Raises ValueError if the base is no like encoder.
+    """
+    ours = {name: weight for name, weight in weights.items() if name.startswith(ENCODER)}
+    moved = average(ours, {ENCODER + name: weight for name, weight in base.items()}, share)
+    return {**weights, **moved}
+
+
+def write_average(earlier: Path, later: Path, share: float, run: Path, *, base_share: float = 0.0) -> None:
     """Make the run's folder; its average.json names both ends by their hashes."""
-    run.mkdir(parents=True)
     ends = [torch.load(end / "weights.pt", map_location="cpu", weights_only=True) for end in (earlier, later)]
-    torch.save(average(ends[0], ends[1], share), run / "weights.pt")
+    weights = average(ends[0], ends[1], share)
+    if base_share:
+        config = TrainConfig.model_validate_json((later / "config.json").read_text())
+        weights = towards_base(weights, load_base(config.base).encoder.state_dict(), base_share)
+    run.mkdir(parents=True)
+    torch.save(weights, run / "weights.pt")
     for name in _KEPT:
         if (later / name).exists():
             shutil.copy(later / name, run / name)
     hashes = {name: sha256_of(end / "weights.pt") for name, end in (("earlier", earlier), ("later", later))}
-    facts = {**hashes, "share_of_later": share}
+    facts = {**hashes, "share_of_later": share, "share_of_base": base_share}
     (run / FACTS).write_text(json.dumps(facts))
 
 
@@ -58,10 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.average", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--of", nargs=2, type=Path, required=True, metavar=("EARLIER", "LATER"), help="finished runs")
     parser.add_argument("--share", type=float, default=0.4, help="of the later run's weights")
+    parser.add_argument(
+        "--base-share", type=float, default=0.0, help="of the pretrained base in the encoder (default: 0)"
+    )
     parser.add_argument("--run", type=Path, required=True, help="folder to make")
     options = parser.parse_args(arguments)
     earlier, later = options.of
-    write_average(earlier, later, options.share, options.run)
+    write_average(earlier, later, options.share, options.run, base_share=options.base_share)
 
 
 if __name__ == "__main__":

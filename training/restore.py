@@ -18,6 +18,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
+from pydantic import ValidationError
 from torch import Tensor
 
 from models.bundle import MODEL, Bundle, BundleError
@@ -37,7 +38,7 @@ WORDS: Final = "encoder.embeddings.word_embeddings.weight"
 
 
 class RestoreError(Exception):
-    """A bundle whose graph is not one of `training.onnx_graph`, or does not give its own scores back."""
+    """A bundle that `training.export` did not make, or that does not give its own scores back."""
 
 
 def weights_of(graph: onnx.ModelProto) -> dict[str, Tensor]:
@@ -71,14 +72,14 @@ def _products(graph: onnx.ModelProto) -> Iterator[tuple[str, str]]:
 def restore(bundle: Bundle, run: Path) -> Path:
     """Write the run's folder and return the file of its weights. Raises RestoreError and, if it exists, OSError."""
     manifest = bundle.manifest
-    config = TrainConfig.model_validate(
-        {name: value for name, value in manifest.training.items() if name in TrainConfig.model_fields}
-    )
-    model = GuardModel(load_base(config.base).encoder)
     try:
+        config = TrainConfig.model_validate(
+            {name: value for name, value in manifest.training.items() if name in TrainConfig.model_fields}
+        )
+        model = GuardModel(load_base(config.base).encoder)
         model.load_state_dict(weights_of(onnx.load_from_string(bundle.read(MODEL))))
-    except (KeyError, RuntimeError, StopIteration) as error:
-        raise RestoreError(f"{bundle.directory / MODEL} is no graph of training.onnx_graph: {error}") from error
+    except (ValidationError, KeyError, RuntimeError, StopIteration) as error:
+        raise RestoreError(f"{bundle.directory} was not made by training.export: {error}") from error
     _check(model.eval(), Classifier.load(bundle))
     run.mkdir(parents=True)
     (run / "config.json").write_text(config.model_dump_json(indent=2))

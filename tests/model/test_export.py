@@ -5,12 +5,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from models.bundle import load_bundle
 from models.classifier import Classifier
 from tests.model.tiny_run import tiny_config
+from tests.tiny_bundle import build_tiny_bundle
 from training import export as exporting
+from training.config import TrainConfig
 from training.gates import GateError, ParityLimits
+from training.restore import main as restoring
+from training.restore import restore
 from training.train import train
 
 
@@ -65,3 +70,29 @@ def test_a_graph_that_decides_differently_from_its_original_never_becomes_a_bund
     with pytest.raises(GateError, match="parity"):
         export(run, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_gives_back_the_weights_that_it_was_made_of(run: Path, tmp_path: Path) -> None:
+    """Up to rounding: int8 of products and word vectors, fp16 of two tables; exact in the rest."""
+    bundle = load_bundle(export(run, tmp_path))
+    weights = torch.load(restore(bundle, tmp_path / "back"), weights_only=True)
+    original = torch.load(run / "weights.pt", weights_only=True)
+    assert weights.keys() == original.keys()
+    for name, weight in original.items():
+        assert torch.allclose(weights[name].float(), weight.float(), atol=float(weight.abs().max()) / 127), name
+    exact = "encoder.transformer.layer.1.ffn.lin2.bias"
+    assert torch.equal(weights[exact], original[exact])
+    assert TrainConfig.model_validate_json((tmp_path / "back" / "config.json").read_text()).name == "tiny"
+
+
+def test_what_was_restored_is_not_written_over_and_other_graphs_are_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--bundle", str(export(run, tmp_path)), "--run", str(tmp_path / "back")]
+    assert restoring(arguments) == 0
+    kept = (tmp_path / "back" / "weights.pt").read_bytes()
+    assert restoring(arguments) == 2
+    assert (tmp_path / "back" / "weights.pt").read_bytes() == kept
+    assert restoring(["--bundle", str(build_tiny_bundle(tmp_path / "tiny")), "--run", str(tmp_path / "other")]) == 2
+    assert "restore:" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
