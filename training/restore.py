@@ -24,13 +24,14 @@ from torch import Tensor
 from models.bundle import MODEL, Bundle, BundleError
 from models.classifier import Classifier
 from models.registry import RegistryError
-from training.base import load_base
+from training.base import BaseError, load_base
 from training.checkpoint import sha256_of
 from training.config import TrainConfig
 from training.model import GuardModel
 from training.scoring import add_options, chosen_bundle
 
-LARGEST_DIFFERENCE: Final = 0.1  # of a score: what is quantised as it comes is exact here, and only there
+# Of a score: the bundle quantises what flows between its layers, and the restored model does not.
+LARGEST_DIFFERENCE: Final = 0.1
 SAME: Final = ("encoder.", "hidden.", "heads.")
 HALF: Final = ".half"
 TURNED: Final = "_Transposed"
@@ -78,7 +79,7 @@ def restore(bundle: Bundle, run: Path) -> Path:
         )
         model = GuardModel(load_base(config.base).encoder)
         model.load_state_dict(weights_of(onnx.load_from_string(bundle.read(MODEL))))
-    except (ValidationError, KeyError, RuntimeError, StopIteration) as error:
+    except (BaseError, ValidationError, KeyError, RuntimeError) as error:
         raise RestoreError(f"{bundle.directory} was not made by training.export: {error}") from error
     _check(model.eval(), Classifier.load(bundle))
     run.mkdir(parents=True)
