@@ -198,21 +198,19 @@ class Scheduler:
                 now = self._clock()
                 for _, text in group:
                     text.started = text.started or now
-                due = self._due()
-            _tell(due)
+            self._tell_due()
             if group:  # a call may be for what left, or for what another call took along
                 self._run(group)
-                with self._lock:
-                    due = self._due()
-                _tell(due)
+                self._tell_due()
 
-    def _due(self) -> list[_Done]:
-        """What to tell the event loop now; the caller holds the lock."""
-        busy = self._queue.tokens >= BUSY_TOKENS
-        if not self._done or (busy and self._clock() < self._done_since + HELD_S):
-            return []
-        due, self._done = self._done, []
-        return due
+    def _tell_due(self) -> None:
+        """Tell the event loop what is judged, unless that can wait."""
+        with self._lock:
+            busy = self._queue.tokens >= BUSY_TOKENS
+            if not self._done or (busy and self._clock() < self._done_since + HELD_S):
+                return
+            due, self._done = self._done, []
+        _tell(due)
 
     def _run(self, group: Sequence[tuple[Ticket, _Text]]) -> None:
         """Read one group; if that raises, read its windows one by one, so that only the culprit's text fails."""
@@ -223,6 +221,7 @@ class Scheduler:
             if len(group) > 1:
                 for member in group:
                     self._run([member])
+                    self._tell_due()
             else:
                 self._fail(group[0][0].text, error)
             return

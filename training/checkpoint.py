@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,14 @@ def remember_dataset(dataset: Path, run: Path) -> str:
     if begun != found:
         raise DatasetChangedError(f"{run} learnt from dataset {begun[:12]}, but {dataset} is now {found[:12]}")
     return found
+
+
+def remember_origin(run: Path, content_hash: str, commits: Mapping[str, str]) -> None:
+    """Note the dataset and the code that weights learnt from which were not made in this `run`'s folder."""
+    dataset = {"content_hash": content_hash, "commit": commits.get("data", UNKNOWN)}
+    (run / "dataset.json").write_text(json.dumps(dataset))
+    trained = [commit for commit in commits.get("training", UNKNOWN).split(", ") if commit != UNKNOWN]
+    (run / "code.json").write_text(json.dumps({"commits": trained}))
 
 
 class ConfigChangedError(Exception):

@@ -22,10 +22,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from models.bundle import MODEL, Bundle, BundleError
-from models.classifier import Classifier
+from models.classifier import Classifier, ClassifierError
 from models.registry import RegistryError
 from training.base import BaseError, load_base
-from training.checkpoint import sha256_of
+from training.checkpoint import remember_origin, sha256_of
 from training.config import TrainConfig
 from training.model import GuardModel
 from training.scoring import add_options, chosen_bundle
@@ -72,18 +72,21 @@ def _products(graph: onnx.ModelProto) -> Iterator[tuple[str, str]]:
 
 def restore(bundle: Bundle, run: Path) -> Path:
     """Write the run's folder and return the file of its weights. Raises RestoreError and, if it exists, OSError."""
-    manifest = bundle.manifest
+    manifest, classifier = bundle.manifest, Classifier.load(bundle)
     try:
         config = TrainConfig.model_validate(
             {name: value for name, value in manifest.training.items() if name in TrainConfig.model_fields}
         )
+        weights = weights_of(onnx.load_from_string(bundle.read(MODEL)))
         model = GuardModel(load_base(config.base).encoder)
-        model.load_state_dict(weights_of(onnx.load_from_string(bundle.read(MODEL))))
-    except (BaseError, ValidationError, KeyError, RuntimeError) as error:
+        model.load_state_dict(weights)
+    except (ValidationError, KeyError, RuntimeError) as error:
         raise RestoreError(f"{bundle.directory} was not made by training.export: {error}") from error
-    _check(model.eval(), Classifier.load(bundle))
+    _check(model.eval(), classifier)
     run.mkdir(parents=True)
     (run / "config.json").write_text(config.model_dump_json(indent=2))
+    # so that what goes on from here on another dataset is refused, as it is for the run itself
+    remember_origin(run, manifest.data_hash, manifest.commits)
     (run / "restored.json").write_text(json.dumps({"bundle": manifest.version, "sha256": bundle.sha256}))
     torch.save(model.state_dict(), run / "weights.pt")
     return run / "weights.pt"
@@ -110,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         weights = restore(chosen_bundle(options), options.run)
-    except (BundleError, RegistryError, RestoreError, FileExistsError) as error:
+    except (BundleError, RegistryError, ClassifierError, BaseError, RestoreError, FileExistsError) as error:
         print(f"restore: {error}", file=sys.stderr)
         return 2
     print(f"{weights} sha256 {sha256_of(weights)}")

@@ -117,8 +117,9 @@ async def test_ctrl_c_in_the_terminal_does_not_reach_the_server(tmp_path: Path) 
 async def test_a_killed_server_is_started_again_with_its_data(tmp_path: Path) -> None:
     async with Connection(None, tmp_path, timeout_s=PATIENT) as connection:
         await connection.execute("SET", "kept", "yes")
-        while b"aof_buffer_length:0" not in await connection.execute("INFO", "persistence"):
-            pass  # Redis puts a write off while the disk is busy with the last one
+        async with asyncio.timeout(30):
+            while b"aof_buffer_length:0" not in await connection.execute("INFO", "persistence"):
+                pass  # Redis puts a write off while the disk is busy with the last one
         pid = connection.embedded_pid
         assert pid
         os.kill(pid, signal.SIGKILL)

@@ -1,5 +1,7 @@
 """A finished run becomes a bundle that the served classifier loads, or nothing at all."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,11 @@ from models.classifier import Classifier
 from tests.model.tiny_run import tiny_config
 from tests.tiny_bundle import build_tiny_bundle
 from training import export as exporting
+from training.checkpoint import DatasetChangedError, code_of, remember_dataset
 from training.config import TrainConfig
 from training.gates import GateError, ParityLimits
+from training.restore import RestoreError, restore
 from training.restore import main as restoring
-from training.restore import restore
 from training.train import train
 
 
@@ -83,6 +86,31 @@ def test_a_bundle_gives_back_the_weights_that_it_was_made_of(run: Path, tmp_path
     exact = "encoder.transformer.layer.1.ffn.lin2.bias"
     assert torch.equal(weights[exact], original[exact])
     assert TrainConfig.model_validate_json((tmp_path / "back" / "config.json").read_text()).name == "tiny"
+    assert code_of(tmp_path / "back") == code_of(run)
+
+
+def test_what_was_restored_learns_from_no_other_dataset(run: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(export(run, tmp_path))
+    restore(bundle, tmp_path / "back")
+    other = tmp_path / "dataset"
+    other.mkdir()
+    (other / "manifest.json").write_text(json.dumps({"content_hash": "1" * 64}))
+    with pytest.raises(DatasetChangedError):
+        remember_dataset(other, tmp_path / "back")
+
+
+def test_a_graph_of_another_kind_or_with_other_scores_is_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load_bundle(export(run, tmp_path))
+    foreign = load_bundle(build_tiny_bundle(tmp_path / "tiny"))
+    disguised = replace(foreign, manifest=replace(foreign.manifest, training=bundle.manifest.training))
+    with pytest.raises(RestoreError, match="not made by"):
+        restore(disguised, tmp_path / "back")
+    monkeypatch.setattr("training.restore.LARGEST_DIFFERENCE", -1.0)
+    with pytest.raises(RestoreError, match="differs"):
+        restore(bundle, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
 
 
 def test_what_was_restored_is_not_written_over_and_other_graphs_are_refused(
