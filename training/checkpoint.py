@@ -77,7 +77,7 @@ def remember_dataset(dataset: Path, run: Path) -> str:
     found: str = manifest["content_hash"]
     path = run / "dataset.json"
     if not path.exists():
-        path.write_text(json.dumps({"content_hash": found, "commit": manifest.get("commit", UNKNOWN)}))
+        _write_dataset(path, found, manifest.get("commit", UNKNOWN))
     begun: str = json.loads(path.read_text())["content_hash"]
     if begun != found:
         raise DatasetChangedError(f"{run} learnt from dataset {begun[:12]}, but {dataset} is now {found[:12]}")
@@ -86,10 +86,13 @@ def remember_dataset(dataset: Path, run: Path) -> str:
 
 def remember_origin(run: Path, content_hash: str, commits: Mapping[str, str]) -> None:
     """Note the dataset and the code that weights learnt from which were not made in this `run`'s folder."""
-    dataset = {"content_hash": content_hash, "commit": commits.get("data", UNKNOWN)}
-    (run / "dataset.json").write_text(json.dumps(dataset))
+    _write_dataset(run / "dataset.json", content_hash, commits.get("data", UNKNOWN))
     trained = [commit for commit in commits.get("training", UNKNOWN).split(", ") if commit != UNKNOWN]
     (run / "code.json").write_text(json.dumps({"commits": trained}))
+
+
+def _write_dataset(path: Path, content_hash: str, commit: str) -> None:
+    path.write_text(json.dumps({"content_hash": content_hash, "commit": commit}))
 
 
 class ConfigChangedError(Exception):

@@ -27,7 +27,7 @@ from models.registry import RegistryError
 from training.benchmarks import build_report
 from training.measure import Figures, Sampling
 from training.metrics import load_metrics
-from training.report import render_page, summary
+from training.report import render_page, summary, write_text
 from training.rows import (
     KINDS,
     RowsError,
@@ -64,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows, load_metrics(_CACHE), Sampling(arguments.replicates, arguments.seed)
     )
     if arguments.report:
-        _write(arguments.report, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text(arguments.report, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     if arguments.html:
-        _write(arguments.html, render_page(report, rows))
+        write_text(arguments.html, render_page(report, rows))
     print(summary(report))
     return 0
 
@@ -151,11 +151,6 @@ def _facts(facts: ScoringFacts, argv: Sequence[str]) -> Figures:
         "points": dict(facts.points),
         "thresholds": dict(facts.thresholds),
     }
-
-
-def _write(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

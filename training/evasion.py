@@ -34,7 +34,7 @@ from training.disguises import DISGUISES, Disguise
 from training.evaluate import POLICY, SERVED_POINT, policy_points
 from training.measure import Figures, share
 from training.metrics.curves import BoolArray
-from training.report import environment, rewrite_between
+from training.report import environment, rewrite_between, write_text
 from training.rows import RowsError, read_rows, served_thresholds
 from training.scoring import Progress, add_options, chosen_bundle, score_texts
 
@@ -149,8 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BundleError, RegistryError, RowsError, OSError, ValueError) as error:
         print(f"evasion: {error}", file=sys.stderr)
         return 2
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_text(arguments.out, json.dumps(report, indent=1) + "\n")
     worst = max(report["disguises"].items(), key=lambda item: float(item[1]["lost"]))
     print(f"{arguments.out}: at most {worst[1]['lost']:.1%} of recall lost ({worst[0]})")
     return 0

@@ -35,6 +35,7 @@ from models.registry import RegistryError
 from training.evaluate import POLICY, SERVED_POINT, policy_points
 from training.measure import Figures, share
 from training.metrics.curves import BoolArray
+from training.report import write_text
 from training.rows import served_thresholds
 from training.scoring import Progress, add_options, chosen_bundle, score_texts
 
@@ -238,8 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"languages: {error}", file=sys.stderr)
         return 2
     report = {"command": f"python -m training.languages {shlex.join(given)}".rstrip(), **report}
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(arguments.out, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     print(f"{arguments.out}: reads {', '.join(report['read'])}")
     return 0
 

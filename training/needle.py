@@ -42,7 +42,7 @@ from training.needle_texts import (
     real_long,
 )
 from training.plots import heat_maps_plot
-from training.report import environment, rewrite_between
+from training.report import environment, rewrite_between, write_text
 from training.rows import served_thresholds
 from training.scoring import Progress, add_options, chosen_bundle, score_texts
 
@@ -198,8 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BundleError, RegistryError, OSError, ValueError) as error:
         print(f"needle: {error}", file=sys.stderr)
         return 2
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_text(arguments.out, json.dumps(report, indent=1) + "\n")
     arguments.out.with_suffix(".svg").write_bytes(draw(report))
     print(f"{arguments.out}: found {report['recall']['all']['value']:.1%}")
     return 0

@@ -36,6 +36,12 @@ def environment() -> jinja2.Environment:
     return loaded
 
 
+def write_text(path: Path, content: str) -> None:
+    """Write a file of figures or a page, and the folders that it is to stand in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+
+
 def rewrite_between(page: Path, marks: tuple[str, str], content: str) -> None:
     """Put `content` between the two lines of `marks` in a page of the documentation; ValueError if it lacks them."""
     begin, end = marks

@@ -28,7 +28,7 @@ from training.base import BaseError, load_base
 from training.checkpoint import remember_origin, sha256_of
 from training.config import TrainConfig
 from training.model import GuardModel
-from training.scoring import add_options, chosen_bundle
+from training.scoring import add_bundle_options, chosen_bundle
 
 # Of a score: the bundle quantises what flows between its layers, and the restored model does not.
 LARGEST_DIFFERENCE: Final = 0.1
@@ -108,7 +108,7 @@ def _check(model: GuardModel, classifier: Classifier) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; exit status 2 if the bundle cannot be read or the run exists."""
     parser = argparse.ArgumentParser(prog="python -m training.restore", description=(__doc__ or "").splitlines()[0])
-    add_options(parser)
+    add_bundle_options(parser)
     parser.add_argument("--run", type=Path, required=True, help="folder to make")
     options = parser.parse_args(arguments)
     try:

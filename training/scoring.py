@@ -71,10 +71,15 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of every command that judges texts: `--bundle`, `--store` and `--workers`."""
+def add_bundle_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that reads a bundle: `--bundle` and `--store`."""
     parser.add_argument("--bundle", default="production", help="name in the store, or a folder (default: production)")
     parser.add_argument("--store", type=Path, default=Path("models/store"), help="where bundle names are looked up")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that judges texts: those of a bundle, and `--workers`."""
+    add_bundle_options(parser)
     parser.add_argument("--workers", type=int, default=usable_cores(), help="threads (default: all cores)")
 
 
