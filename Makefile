@@ -56,6 +56,7 @@ evaluate: $(DEV)/.ready ## evaluate the production bundle on the public sets of 
 
 bench: $(DEV)/.ready ## benchmarks, each against its peer or limit, as ratios
 	$(DEV)/python -m benchmarks.gateway
+	$(DEV)/python -m benchmarks.limiter
 
 bench-abuse: $(DEV)/.ready ## attackers and honest callers on a virtual clock, against the real limits (SEEDS=11-15)
 	$(DEV)/python -m benchmarks.abuse.run --seeds $${SEEDS:-11-15}

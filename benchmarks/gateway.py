@@ -86,13 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = Report(
         bundle=version,
         threads=threads,
-        overhead_p50_ms=_quantile(ours, 0.5),
-        overhead_p99_ms=_quantile(ours, 0.99),
-        bare_p50_ms=_quantile(of_bare, 0.5),
-        bare_p99_ms=_quantile(of_bare, 0.99),
-        lean_p50_ms=_quantile(of_lean, 0.5),
-        lean_p99_ms=_quantile(of_lean, 0.99),
-        overhead_ratio_p50=round(_quantile(ours, 0.5) / _quantile(of_lean, 0.5), 2),
+        overhead_p50_ms=quantile(ours, 0.5),
+        overhead_p99_ms=quantile(ours, 0.99),
+        bare_p50_ms=quantile(of_bare, 0.5),
+        bare_p99_ms=quantile(of_bare, 0.99),
+        lean_p50_ms=quantile(of_lean, 0.5),
+        lean_p99_ms=quantile(of_lean, 0.99),
+        overhead_ratio_p50=round(quantile(ours, 0.5) / quantile(of_lean, 0.5), 2),
         service_tokens_per_s=service,
         loop_tokens_per_s=loop,
         throughput_ratio=round(service / loop, 3),
@@ -188,7 +188,8 @@ def _answers(port: int) -> bool:
     return True
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which that share of the values lies."""
     return round(sorted(values)[min(int(len(values) * share), len(values) - 1)], 3)
 
 

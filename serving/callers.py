@@ -17,8 +17,9 @@ from serving.keys import Key, KeyTable
 from serving.policy import Policy
 from serving.principal import address_id, shared_address_secret
 from serving.ratelimit.limits import Charge, Demand, Row, weigh
+from serving.ratelimit.redis import RedisStorage
 from serving.redis_connection import Connection
-from serving.redis_keys import lease_key, limit_key, newcomers_at
+from serving.redis_keys import lease_key, newcomers_at
 from serving.tier import Tier
 
 _ADDRESS: Final = re.compile(r"addr_[0-9a-f]{24}(?::newcomers)?")
@@ -59,6 +60,7 @@ class Callers:
         self._policy = policy
         self._address_secret = address_secret
         self._states = RedisStates(redis)
+        self._debts = RedisStorage(redis)
         self._keys = KeyTable(redis)
 
     async def named(self, text: str) -> tuple[str, Tier]:
@@ -84,10 +86,10 @@ class Callers:
     async def look(self, principal: str, tier: Tier) -> Found:
         """What is known of a caller. Changes nothing."""
         now_us, limits = await self._now_us(), admission.limits(tier)
-        paid_back = await self._redis.execute("MGET", *(limit_key(principal, limit.name) for limit in limits))
+        debts = await self._debts.debts(principal)
         state = await self._states.read(principal)
         held = await self._redis.execute("ZCOUNT", lease_key(principal), now_us, "+inf")
-        ahead = [max(int(at) - now_us, 0) if at else 0 for at in paid_back]
+        ahead = [max(debts.get(limit.name, 0) - now_us, 0) for limit in limits]
         demand = Demand(tuple(Charge(limit, 0) for limit in limits))
         found = Found(principal, tier, now_us, state, (), held)
         return replace(found, rows=weigh(demand, ahead, 0, found.price).rows)
@@ -120,8 +122,8 @@ class Callers:
         await self._states.reset(principal)
         if _ADDRESS.fullmatch(principal) and principal != newcomers_at(principal.partition(":")[0]):
             await self._states.reset(newcomers_at(principal))
-        owed = [limit_key(principal, limit.name) for limit in admission.limits(tier) if limit.adaptive]
-        await self._redis.execute("DEL", *owed, limit_key(principal, admission.REFUSED_KEYS))
+        spent = [limit.name for limit in admission.limits(tier) if not limit.adaptive]
+        await self._debts.forgive(principal, but=spent)
 
 
 def _is_address(text: str) -> bool:

@@ -17,9 +17,9 @@ def lease_key(principal: str) -> str:
     return f"weir:lease:{_tag(principal)}"
 
 
-def limit_key(principal: str, limit: str) -> str:
-    """What a principal owes on one limit."""
-    return f"weir:limit:{_tag(principal)}:{limit}"
+def debts_key(principal: str) -> str:
+    """What a principal owes on its limits."""
+    return f"weir:debts:{_tag(principal)}"
 
 
 def risk_key(caller: str) -> str:

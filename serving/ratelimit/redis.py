@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
+from typing import Final
 
 from serving.anomaly.standing import Adaptation, Standing, price
 from serving.ratelimit.limits import Demand, Row, Weighed
 from serving.redis_connection import Connection, RedisRefused, Script
-from serving.redis_keys import lease_key, limit_key, risk_key
+from serving.redis_keys import debts_key, lease_key, risk_key
 from serving.redis_wire import Reply
+
+# Keeps of the debts in KEYS[1] those whose names stand in ARGV, for as long as they were to be kept.
+_FORGIVE: Final = """
+local book = redis.call('GET', KEYS[1])
+if not book then return end
+local kept, names, debts, at = {}, '', '', book:find('\\0', 1, true) + 1
+for _, name in ipairs(ARGV) do kept[name] = true end
+for name in book:sub(1, at - 1):gmatch('([^,]+),') do
+    if kept[name] then names, debts = names .. name .. ',', debts .. book:sub(at, at + 7) end
+    at = at + 8
+end
+redis.call('SET', KEYS[1], names .. '\\0' .. debts, 'KEEPTTL')
+"""
 
 
 class RedisStorage:
@@ -23,23 +39,32 @@ class RedisStorage:
     def __init__(self, connection: Connection, *, script: str | None = None) -> None:
         self._connection = connection
         self._script = Script(script or read_script())
+        self._forgive = Script(_FORGIVE)
 
     async def hit(self, principal: str, demand: Demand) -> Weighed:
         """Admit and charge the demand on all replicas, or charge nothing."""
         demand = _without_recalled_pin(demand)
-        keys = [lease_key(principal), risk_key(principal)]
-        keys += [limit_key(principal, charge.limit.name) for charge in demand.charges]
+        keys = (lease_key(principal), risk_key(principal), debts_key(principal))
         numbers = [demand.factor, demand.concurrent, demand.lease_us]
         for charge, owed_us in zip(demand.charges, demand.owed_us, strict=True):
             limit = charge.limit
             numbers += [limit.interval_us, limit.window_us, charge.cost, limit.adaptive, owed_us]
         adaptation, remembered = _packed(demand.adaptation)
-        args = (demand.lease_id, struct.pack(f"<{len(numbers)}d", *numbers), adaptation, remembered)
+        names = "".join(f"{charge.limit.name}," for charge in demand.charges)
+        args = (demand.lease_id, struct.pack(f"<{len(numbers)}d", *numbers), adaptation, remembered, names)
         return _weighed(demand, await self._connection.run_script(self._script, keys, args))
 
     def release(self, principal: str, lease_id: str) -> None:
         """Give a lease back, without waiting; never before a demand that was made before."""
         self._connection.post("ZREM", lease_key(principal), lease_id)
+
+    async def debts(self, principal: str) -> dict[str, int]:
+        """By limit when all is paid back, in microseconds of the server's clock. Changes nothing."""
+        return _debts(await self._connection.execute("GET", debts_key(principal)))
+
+    async def forgive(self, principal: str, *, but: Sequence[str]) -> None:
+        """Forget what a principal owes on all limits but the named ones."""
+        await self._connection.run_script(self._forgive, (debts_key(principal),), tuple(but))
 
 
 def read_script() -> str:
@@ -63,10 +88,22 @@ def _packed(adaptation: Adaptation | None) -> tuple[bytes, bytes]:
 
 def _weighed(demand: Demand, reply: Reply) -> Weighed:
     try:
-        admitted, full, held, now_us, packed, *numbers = reply
+        shape = _shape(len(demand.charges))
+        admitted, full, held, now_us, *numbers = shape.unpack_from(reply)
         rows = tuple(Row(*numbers[at : at + 3]) for at in range(0, len(numbers), 3))
-        standing = Standing.unpack(packed) if packed else None
+        standing = Standing.unpack(reply[shape.size :]) if len(reply) > shape.size else None
         paid = price(standing, now_us, demand.adaptation)
     except (TypeError, ValueError, struct.error) as error:
         raise RedisRefused("the limit script answered in an unknown shape") from error
     return Weighed(bool(admitted), rows, held, bool(full), paid, standing, now_us)
+
+
+@functools.cache
+def _shape(limits: int) -> struct.Struct:
+    return struct.Struct(f"<{4 + 3 * limits}q")
+
+
+def _debts(packed: bytes | None) -> dict[str, int]:
+    names, _, times = (packed or b"").partition(b"\0")
+    written = names.decode().split(",")[:-1]
+    return dict(zip(written, map(int, struct.unpack(f"<{len(written)}d", times)), strict=True))

@@ -26,7 +26,7 @@ from serving.ratelimit.limits import Charge, Demand, Limit, Weighed
 from serving.ratelimit.redis import RedisStorage
 from serving.ratelimit.storage import LocalStorage
 from serving.redis_connection import Connection
-from serving.redis_keys import lease_key, limit_key, risk_key
+from serving.redis_keys import debts_key, lease_key, risk_key
 from tests.integration.test_anomaly_stores import observations
 from tests.integration.test_ratelimit_storages import CLOCK_IN_A_LIST, START_US, patient_connection
 
@@ -191,7 +191,7 @@ def test_a_state_takes_less_than_a_kilobyte_and_a_principal_with_all_its_keys_le
     caller, knobs = "key_" + uuid4().hex[:16], Knobs()
     states, storage = RedisStates(connection), RedisStorage(connection)
     charges = (Charge(REQUESTS, 1), Charge(TOKENS, 10), Charge(BUDGET, 10))
-    keys = [risk_key(caller), lease_key(caller), *(limit_key(caller, charge.limit.name) for charge in charges)]
+    keys = [risk_key(caller), lease_key(caller), debts_key(caller)]
     for number in range(300):
         busy = Observation(injection=0.3, tokens=50, other=(number + 1) << 40 | number, pattern=number + 1)
         runner.run(states.observe(caller, [busy], knobs))

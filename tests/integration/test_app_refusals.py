@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import struct
 from collections.abc import AsyncIterator
 
 import httpx
@@ -151,9 +152,9 @@ async def test_what_another_replica_used_up_is_429_and_the_judging_begun_for_it_
         first = await client.post("/classify", json={"text": CLEAN})
         assert first.status_code == 200  # from now on this process expects room
         redis = service.gateway.connection
-        keys = await redis.execute("KEYS", "weir:limit:*:requests")
-        owed_us = await redis.execute("EVAL", "return redis.call('TIME')[1]", 0)
-        await redis.execute("SET", keys[0], (int(owed_us) + 3_600) * 1_000_000)
+        keys = await redis.execute("KEYS", "weir:debts:*")
+        now_s = await redis.execute("EVAL", "return redis.call('TIME')[1]", 0)
+        await redis.execute("SET", keys[0], b"requests,\0" + struct.pack("<d", (int(now_s) + 3_600) * 1e6))
         refused = await client.post("/classify", json={"text": CLEAN})
     assert refused.status_code == 429
     assert service.gateway.scheduler.queued_tokens == 0

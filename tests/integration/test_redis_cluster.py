@@ -21,7 +21,7 @@ from serving.policy import load_policy
 from serving.ratelimit import Admission, Limit, LocalStorage, RateLimiter, RedisStorage
 from serving.ratelimit.containment import Containment
 from serving.redis_connection import Connection
-from serving.redis_keys import limit_key
+from serving.redis_keys import debts_key
 from tests.integration.conftest import OpenApp
 from tests.integration.local_cluster import LocalCluster, local_cluster
 from tests.integration.test_app_abuse import LEARNING
@@ -121,7 +121,7 @@ async def test_a_slot_that_moved_is_followed(cluster: LocalCluster, connection: 
     try:
         assert await replica.hits(principal, 12) == 5
         assert replica.degraded == 0
-        assert new.client.exists(limit_key(principal, "requests"))
+        assert new.client.exists(debts_key(principal))
     finally:
         new.client.flushall()
         for node in cluster.masters:
