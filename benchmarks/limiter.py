@@ -19,7 +19,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -35,6 +36,7 @@ from serving.anomaly.standing import Adaptation
 from serving.anomaly.state import State
 from serving.anomaly.store import LocalStates, RedisStates
 from serving.anomaly.watcher import Sighting, Watcher
+from serving.composition import settle
 from serving.policy import load_policy
 from serving.ratelimit.containment import Containment
 from serving.ratelimit.limiter import RateLimiter
@@ -211,14 +213,23 @@ async def _waits(connection: Connection, tier: Tier, seconds: int) -> list[float
         limiter.release(caller, lease)
         watcher.saw(Sighting(caller, f"addr_{number % CALLERS:024x}", knobs, NO_EVIDENCE, tokens=20))
 
-    begun = time.perf_counter()
+    settle()
     async with asyncio.TaskGroup() as group:
-        for number in range(RATE * (seconds + 1)):
-            due = begun + number / RATE
-            await asyncio.sleep(max(due - time.perf_counter(), 0))
-            group.create_task(request(number, due))
+        arrive = partial(
+            asyncio.get_running_loop().call_soon_threadsafe, lambda *asked: group.create_task(request(*asked))
+        )
+        await asyncio.to_thread(_arrivals, arrive, RATE * (seconds + 1))
     watching.cancel()
     return waits[RATE:]
+
+
+def _arrivals(arrive: Callable[[int, float], object], count: int) -> None:
+    """Requests at their time, from a thread of their own: the event loop's timers are a millisecond coarse."""
+    begun = time.perf_counter()
+    for number in range(count):
+        due = begun + number / RATE
+        time.sleep(max(due - time.perf_counter(), 0))
+        arrive(number, due)
 
 
 def _clock_us() -> int:

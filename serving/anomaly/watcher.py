@@ -27,7 +27,9 @@ from serving.redis_keys import newcomers_at
 
 log = logging.getLogger("weir.watcher")
 
-BATCH: Final = 8  # Redis is busy with one for less than a millisecond, in which an admission may have to wait
+BATCH: Final = (
+    4  # an admission may wait while Redis and our event loop are busy with one; 8 doubled the 99th percentile
+)
 # How long a sighting waits for others to be told in the same call. Who sends fifty requests a second gets one more
 # through for it; a call for each brought the throughput under load from 71 to 66 % of the model's (make bench).
 LINGER_S: Final = 0.02
@@ -170,17 +172,16 @@ class Watcher:
 
     async def _learn(self, batch: Sequence[Seen]) -> bool:
         """Learn from a batch, principals first; false if Redis was away for some of it."""
-        heats = await asyncio.gather(*map(self._heat, batch))
-        seen = list(zip(batch, heats, strict=True))
+        hot = [each for each in batch if isinstance(each, Sighting) and each.attack_like]
+        heats = dict(zip(map(id, hot), await asyncio.gather(*map(self._heat, hot)), strict=True))
+        seen = [(each, heats.get(id(each), 0.0)) for each in batch]
         principals = self._of_principals(seen)
         answers = dict(zip(principals, await asyncio.gather(*map(self._tell, principals.items())), strict=True))
         addresses = self._of_addresses(seen, answers)
         more = await asyncio.gather(*map(self._tell, addresses.items()))
         return all(answer.shared for answer in (*answers.values(), *more))
 
-    async def _heat(self, seen: Seen) -> float:
-        if not isinstance(seen, Sighting) or not seen.attack_like:
-            return 0.0
+    async def _heat(self, seen: Sighting) -> float:
         sender = hashed(seen.principal)
         try:
             return await self._shared.heat(seen.pattern, sender)
