@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,28 +13,31 @@ from data.schema import Category
 from models.bundle import Manifest
 
 
-def scores(logits: npt.NDArray[np.float32], windows: int, manifest: Manifest) -> Mapping[Category, float]:
-    """Calibrated probability per category from logits [n, categories] of a text whose main view has `windows`.
+def lowered(logits: npt.NDArray[np.float32], views: Sequence[str], manifest: Manifest) -> npt.NDArray[np.float64]:
+    """Logits [n, categories] less what each window pays for its view, n names in `views`, having several.
 
-    The largest of many noisy logits is large by chance; `window_penalties[c] * ln(windows)` takes that back, so
-    that a clean long document is no likelier to be flagged than a clean sentence.
+    The largest of many noisy logits is large by chance; `window_penalties[c] * ln(windows)` takes that back, so that
+    a clean long document is no likelier to be flagged than a clean sentence. Views are counted apart, or what an
+    encoding hides would pay for the length of its code.
     """
-    highest = logits.max(axis=0).astype(np.float64)
+    counts = Counter(views)
+    logs = np.array([math.log(counts[view]) for view in views])
+    penalties = np.array([manifest.window_penalties[category] for category in manifest.labels])
+    paid: npt.NDArray[np.float64] = logs[:, None] * penalties
+    return logits.astype(np.float64) - paid
+
+
+def scores(lowered_logits: npt.NDArray[np.float64], manifest: Manifest) -> Mapping[Category, float]:
+    """Calibrated probability per category, of the highest of a text's :func:`lowered` logits [n, categories]."""
     return {
-        category: probability(
-            float(highest[column]),
-            windows,
-            penalty=manifest.window_penalties[category],
-            temperature=manifest.temperatures[category],
-            bias=manifest.biases[category],
-        )
-        for column, category in enumerate(manifest.labels)
+        category: probability(highest, temperature=manifest.temperatures[category], bias=manifest.biases[category])
+        for category, highest in zip(manifest.labels, lowered_logits.max(axis=0).tolist(), strict=True)
     }
 
 
-def probability(logit: float, windows: int, *, penalty: float, temperature: float, bias: float) -> float:
+def probability(logit: float, *, temperature: float, bias: float) -> float:
     """The calibrated score of one category; thresholds are set on this very function, to the last bit."""
-    return _sigmoid((logit - penalty * math.log(windows)) / temperature + bias)
+    return _sigmoid(logit / temperature + bias)
 
 
 def _sigmoid(value: float) -> float:

@@ -169,8 +169,9 @@ class Classifier:
             raise ClassifierError(f"{len(logits)} rows of logits for {len(prepared.windows)} windows")
         if not (np.isfinite(logits).all() and np.isfinite(outputs.embeddings).all()):
             raise ClassifierError(f"model {self.version} answered with a non-finite number")
-        scores = aggregate.scores(logits, prepared.main_windows, self.manifest)
-        highest = dict(zip(self.manifest.labels, logits.argmax(axis=0).tolist(), strict=True))
+        lowered = aggregate.lowered(logits, [window.view for window in prepared.windows], self.manifest)
+        scores = aggregate.scores(lowered, self.manifest)
+        highest = dict(zip(self.manifest.labels, lowered.argmax(axis=0).tolist(), strict=True))
         embedding = outputs.embeddings[highest[max(scores, key=scores.__getitem__)]].copy()
         return Prediction(
             scores=scores,

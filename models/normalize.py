@@ -23,6 +23,7 @@ from models.invisible import INVISIBLE, SUSPECT
 MAIN: Final = "main"
 ALTERNATE: Final = "alternate"
 DECODED: Final = "decoded"
+VIEWS: Final = (MAIN, ALTERNATE, DECODED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ up in the bundle's manifest. Test sets play no part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,8 +37,9 @@ class CalibrationError(Exception):
 class Scored:
     """The validation split as the served graph sees it.
 
-    `logits` [N, C] are maxima over a text's windows, `windows` [N] their number, `targets` [N, C] are NaN
-    where unknown, `sources` name the corpus of each row.
+    `logits` [N, V, C] are maxima over the windows of each of a text's views, the main one first, `windows` [N, V]
+    their number; a view that a text lacks has -inf and 1. `targets` [N, C] are NaN where unknown, `sources` name the
+    corpus of each row.
     """
 
     logits: Floats
@@ -56,7 +58,7 @@ class Calibration:
     operating_points: Mapping[str, Mapping[Category, float]]
 
     def scores(self, category: Category, logits: Floats, windows: npt.NDArray[np.int64]) -> Floats:
-        """What the served classifier says of one category for its logits [N] and windows [N]."""
+        """What the served classifier says of one category for its logits [N, V] and windows [N, V]."""
         fit = _Fit(self.window_penalties[category], self.temperatures[category], self.biases[category])
         return fit.scores(logits, windows)
 
@@ -77,7 +79,7 @@ def calibrate(scored: Scored) -> Calibration:
     for column, category in enumerate(CATEGORIES):
         fit = _fit(scored, column, benign)
         penalties[category], temperatures[category], biases[category] = fit.penalty, fit.temperature, fit.bias
-        scores = fit.scores(scored.logits[benign, column], scored.windows[benign])
+        scores = fit.scores(scored.logits[benign, :, column], scored.windows[benign])
         for name, share in POINTS.items():
             points[name][category] = operating_point(scores, sources, share)
     return Calibration(temperatures, biases, penalties, points)
@@ -92,29 +94,35 @@ class _Fit:
     bias: float
 
     def scores(self, logits: Floats, windows: npt.NDArray[np.int64]) -> Floats:
-        """What the served classifier says for these logits [N], computed by its own function."""
+        """What the served classifier says for these logits [N, V], computed by its own function."""
+        highest = _highest(logits, windows, self.penalty)
         return np.array(
-            [
-                probability(logit, count, penalty=self.penalty, temperature=self.temperature, bias=self.bias)
-                for logit, count in zip(logits.tolist(), windows.tolist(), strict=True)
-            ]
+            [probability(logit, temperature=self.temperature, bias=self.bias) for logit in highest.tolist()]
         )
+
+
+def _highest(logits: Floats, windows: npt.NDArray[np.int64], penalty: float) -> Floats:
+    """The highest of each text's views [N, V], less what the view pays for its windows."""
+    counts, places = np.unique(windows, return_inverse=True)
+    logs = np.array([math.log(count) for count in counts.tolist()])  # as in serving: numpy's own may differ by a bit
+    highest: Floats = (logits - penalty * logs[places].reshape(windows.shape)).max(axis=1)
+    return highest
 
 
 def _fit(scored: Scored, column: int, benign: npt.NDArray[np.bool_]) -> _Fit:
     category = CATEGORIES[column]
     known = ~np.isnan(scored.targets[:, column])
-    truth, windows, raw = scored.targets[known, column], scored.windows[known], scored.logits[known, column]
+    truth, windows, raw = scored.targets[known, column], scored.windows[known], scored.logits[known, :, column]
     if not 0 < truth.sum() < len(truth):
         raise CalibrationError(f"{category}: {int(truth.sum())} positives in {len(truth)} validation rows")
     # A calibrated log-odds exceeds x in at most one benign window of e^x, so the largest of n takes at most
     # ln(n) units by chance. A larger gap says that those long texts are harder, not that they are long.
-    alone = windows == 1
+    alone = windows[:, 0] == 1
     if not 0 < truth[alone].sum() < alone.sum():
         alone[:] = True
-    unit, _ = platt(raw[alone], truth[alone], category)
-    penalty = min(window_penalty(scored.logits[benign, column], scored.windows[benign]), unit)
-    return _Fit(penalty, *platt(raw - penalty * np.log(windows), truth, category))
+    unit, _ = platt(raw[alone].max(axis=1), truth[alone], category)
+    penalty = min(window_penalty(scored.logits[benign, 0, column], scored.windows[benign, 0]), unit)
+    return _Fit(penalty, *platt(_highest(raw, windows, penalty), truth, category))
 
 
 def operating_point(benign_scores: Floats, sources: npt.NDArray[np.str_], share: float) -> float:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from datasets import Dataset
 from tokenizers import Tokenizer
@@ -26,6 +27,7 @@ from data.dataset import TARGETS
 from data.schema import CATEGORIES, Category
 from models.bundle import load_bundle, write_bundle
 from models.classifier import Classifier, WindowOutputs
+from models.normalize import VIEWS
 from training.average import facts_of
 from training.base import Base, load_base
 from training.calibrate import POINTS, Calibration, Floats, Scored, calibrate
@@ -85,7 +87,7 @@ def score_validation(bundle: Path, validation: Dataset, threads: int = 2) -> Sco
         rows = list(pool.map(lambda text: _strongest(classifier, text), texts))
     return Scored(
         np.stack([logits for logits, _ in rows]),
-        np.array([windows for _, windows in rows]),
+        np.stack([windows for _, windows in rows]),
         _targets(validation),
         [str(source) for source in validation["source"][:]],
     )
@@ -94,18 +96,25 @@ def score_validation(bundle: Path, validation: Dataset, threads: int = 2) -> Sco
 def _recall_by_length(scored: Scored, calibration: Calibration) -> dict[str, float]:
     """Of long and of short injections at the point that is served; raises GateError if length hides them."""
     column = CATEGORIES.index(Category.INJECTION)
-    scores = calibration.scores(Category.INJECTION, scored.logits[:, column], scored.windows)
+    scores = calibration.scores(Category.INJECTION, scored.logits[:, :, column], scored.windows)
     threshold = calibration.operating_points[SERVED_POINT][Category.INJECTION]
-    return check_long_attacks(scores, scored.windows, scored.targets[:, column], threshold)
+    return check_long_attacks(scores, scored.windows[:, 0], scored.targets[:, column], threshold)
 
 
 def _targets(validation: Dataset) -> Floats:
     return np.stack([np.asarray(validation[TARGETS[c]][:], dtype=np.float64) for c in CATEGORIES], axis=1)
 
 
-def _strongest(classifier: Classifier, text: str) -> tuple[Floats, int]:
+def _strongest(classifier: Classifier, text: str) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The highest logits [V, C] of each view's windows, and their number [V]."""
     prepared = classifier.prepare(text)
-    return classifier.run(prepared.windows).logits.max(0).astype(np.float64), prepared.main_windows
+    logits = classifier.run(prepared.windows).logits
+    views = np.array([window.view for window in prepared.windows])
+    highest, windows = np.full((len(VIEWS), len(CATEGORIES)), -np.inf), np.ones(len(VIEWS), dtype=np.int64)
+    for place, view in enumerate(VIEWS):
+        if (views == view).any():
+            highest[place], windows[place] = logits[views == view].max(0), (views == view).sum()
+    return highest, windows
 
 
 def _parity(

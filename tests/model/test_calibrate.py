@@ -1,11 +1,20 @@
 """Thresholds keep the promised false-positive rate, and a score is a probability."""
 
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from data.schema import CATEGORIES, Category
+from models import aggregate
+from models.bundle import load_bundle
+from tests.tiny_bundle import build_tiny_bundle
 from training.calibrate import (
+    Calibration,
     CalibrationError,
+    Floats,
     Scored,
     calibrate,
     operating_point,
@@ -20,13 +29,17 @@ def scored(rows: int = 6000, seed: int = 0, slope: float = 2.0) -> Scored:
     rng = np.random.default_rng(seed)
     targets = (rng.random((rows, len(CATEGORIES))) < 0.3).astype(float)
     logits = rng.logistic(size=targets.shape) + slope * targets
-    return Scored(logits, np.ones(rows, dtype=np.int64), targets, ["a", "b"] * (rows // 2))
+    return of_one_view(logits, targets, ["a", "b"] * (rows // 2))
+
+
+def of_one_view(logits: Floats, targets: Floats, sources: Sequence[str]) -> Scored:
+    return Scored(logits[:, None], np.ones((len(logits), 1), dtype=np.int64), targets, sources)
 
 
 def test_a_threshold_lets_no_more_than_its_share_of_benign_texts_through_on_new_data() -> None:
     fitted, fresh = calibrate(scored(60_000, seed=0)), scored(60_000, seed=1)
     for column, category in enumerate(CATEGORIES):
-        logits = fresh.logits[:, column] / fitted.temperatures[category] + fitted.biases[category]
+        logits = fresh.logits[:, 0, column] / fitted.temperatures[category] + fitted.biases[category]
         scores = 1 / (1 + np.exp(-logits))
         for point, share in (("fpr_1%", 0.01), ("fpr_5%", 0.05)):
             wrong = (scores[fresh.targets[:, column] == 0] >= fitted.operating_points[point][category]).mean()
@@ -35,8 +48,8 @@ def test_a_threshold_lets_no_more_than_its_share_of_benign_texts_through_on_new_
 
 def test_a_score_means_what_it_says() -> None:
     rows = scored(rows=40_000)
-    temperature, bias = platt(rows.logits[:, 0], rows.targets[:, 0], Category.INJECTION)
-    scores = 1 / (1 + np.exp(-(rows.logits[:, 0] / temperature + bias)))
+    temperature, bias = platt(rows.logits[:, 0, 0], rows.targets[:, 0], Category.INJECTION)
+    scores = 1 / (1 + np.exp(-(rows.logits[:, 0, 0] / temperature + bias)))
     likely = (scores > 0.6) & (scores < 0.7)
     assert rows.targets[likely, 0].mean() == pytest.approx(0.65, abs=0.05)
 
@@ -79,7 +92,7 @@ def test_the_attacks_of_a_source_take_nothing_from_the_say_of_its_benign_texts()
     kinds = np.array([["a", 0.0, 0.0]] * 400 + [["b", 0.0, 3.0]] * 400 + [["b", 1.0, 4.0]] * 4000, dtype=object)
     targets = np.repeat(kinds[:, 1:2].astype(float), len(CATEGORIES), axis=1)
     logits = rng.logistic(size=targets.shape) + kinds[:, 2:].astype(float)
-    fitted = calibrate(Scored(logits, np.ones(4800, dtype=np.int64), targets, kinds[:, 0].tolist()))
+    fitted = calibrate(of_one_view(logits, targets, kinds[:, 0].tolist()))
     hate = Category.HATE
     scores = 1 / (1 + np.exp(-(logits[:, 1] / fitted.temperatures[hate] + fitted.biases[hate])))
     flagged = scores >= fitted.operating_points["fpr_5%"][hate]
@@ -93,7 +106,7 @@ def test_thresholds_keep_their_promise_to_benign_texts_whatever_harmful_ones_sco
     targets[kind == "harm", 1:], targets[kind == "attack", 0], targets[kind == "attack", 1:] = 1, 1, np.nan
     logits = rng.logistic(size=targets.shape) + 3 * np.nan_to_num(targets)
     logits[kind == "harm", 0] += 2  # a harmful request looks a little like an attack
-    fitted = calibrate(Scored(logits, np.ones(12_000, dtype=np.int64), targets, ["ours"] * 12_000))
+    fitted = calibrate(of_one_view(logits, targets, ["ours"] * 12_000))
     injection = Category.INJECTION
     scores = 1 / (1 + np.exp(-(logits[:, 0] / fitted.temperatures[injection] + fitted.biases[injection])))
     flagged = scores >= fitted.operating_points["fpr_1%"][injection]
@@ -127,8 +140,32 @@ def test_the_penalty_is_never_more_than_chance_explains() -> None:
     rows.logits[:600] += 12  # long texts that are hard, all of them
     fitted = calibrate(rows)
     for column, category in enumerate(CATEGORIES):
-        chance, _ = platt(rows.logits[600:, column], rows.targets[600:, column], category)
+        chance, _ = platt(rows.logits[600:, 0, column], rows.targets[600:, column], category)
         assert fitted.window_penalties[category] == pytest.approx(chance)
+
+
+def test_a_score_of_several_views_is_the_served_one_to_the_last_bit(tmp_path: Path) -> None:
+    fitted = Calibration(
+        temperatures=dict.fromkeys(CATEGORIES, 1.7),
+        biases=dict.fromkeys(CATEGORIES, -0.3),
+        window_penalties=dict.fromkeys(CATEGORIES, 1.08),
+        operating_points={},
+    )
+    manifest = dataclasses.replace(
+        load_bundle(build_tiny_bundle(tmp_path / "tiny")).manifest,
+        temperatures=fitted.temperatures,
+        biases=fitted.biases,
+        window_penalties=fitted.window_penalties,
+    )
+    rng = np.random.default_rng(0)
+    for windows in ([1, 1], [7, 2], [3, 90]):
+        views = ["main"] * windows[0] + ["decoded"] * windows[1]
+        rows = rng.normal(size=(len(views), len(CATEGORIES))).astype(np.float32)
+        highest = np.array([[rows[: windows[0]].max(0), rows[windows[0] :].max(0)]], dtype=np.float64)
+        served = aggregate.scores(aggregate.lowered(rows, views, manifest), manifest)
+        for column, category in enumerate(CATEGORIES):
+            found = fitted.scores(category, highest[:, :, column], np.array([windows]))
+            assert found.tolist() == [served[category]]
 
 
 def test_without_benign_rows_there_is_no_threshold() -> None:

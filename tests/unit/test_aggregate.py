@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,33 +28,49 @@ def logits(*rows: float) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     return np.array([[row] * len(CATEGORIES) for row in rows], dtype=np.float32)
 
 
+def scores(
+    rows: np.ndarray[tuple[int, int], np.dtype[np.float32]], manifest: Manifest, *views: str
+) -> Mapping[Category, float]:
+    return aggregate.scores(aggregate.lowered(rows, views or ("main",) * len(rows), manifest), manifest)
+
+
 def test_a_score_is_the_calibrated_highest_logit_less_the_penalty(manifest: Manifest) -> None:
-    score = aggregate.scores(logits(-1.0, 3.0, 1.0), 3, manifest)[Category.HATE]
+    score = scores(logits(-1.0, 3.0, 1.0), manifest)[Category.HATE]
     assert score == pytest.approx(1 / (1 + math.exp(-((3.0 - 0.25 * math.log(3)) / 2.0 + 0.5))))
 
 
 def test_one_window_pays_no_penalty(manifest: Manifest) -> None:
-    score = aggregate.scores(logits(1.0), 1, manifest)[Category.INJECTION]
+    score = scores(logits(1.0), manifest)[Category.INJECTION]
     assert score == pytest.approx(1 / (1 + math.exp(-1.0)))
 
 
 def test_more_windows_of_the_same_logit_never_raise_a_score(manifest: Manifest) -> None:
-    found = [aggregate.scores(logits(*[1.0] * n), n, manifest)[Category.INJECTION] for n in (1, 2, 8, 64)]
+    found = [scores(logits(*[1.0] * n), manifest)[Category.INJECTION] for n in (1, 2, 8, 64)]
     assert found == sorted(found, reverse=True)
     assert found[0] > found[-1]
+
+
+def test_what_is_hidden_in_a_long_code_does_not_pay_for_its_length(manifest: Manifest) -> None:
+    hidden = scores(logits(-9.0, -9.0, -9.0, 2.0), manifest, "main", "main", "main", "decoded")
+    assert hidden[Category.INJECTION] == scores(logits(2.0), manifest)[Category.INJECTION]
+
+
+def test_a_higher_logit_that_pays_more_may_lose(manifest: Manifest) -> None:
+    found = scores(logits(2.1, -9.0, -9.0, 2.0), manifest, "main", "main", "main", "decoded")
+    assert found[Category.HATE] == scores(logits(2.0), manifest)[Category.HATE]
 
 
 def test_each_category_has_its_own_column_and_highest_window(manifest: Manifest) -> None:
     rows = np.full((2, len(CATEGORIES)), -9.0, dtype=np.float32)
     rows[0, CATEGORIES.index(Category.HATE)] = 5.0
     rows[1, CATEGORIES.index(Category.ILLICIT)] = 5.0
-    scores = aggregate.scores(rows, 2, manifest)
-    assert {category for category, score in scores.items() if score > 0.5} == {Category.HATE, Category.ILLICIT}
+    found = scores(rows, manifest)
+    assert {category for category, score in found.items() if score > 0.5} == {Category.HATE, Category.ILLICIT}
 
 
 @pytest.mark.parametrize(("logit", "score"), [(-1e30, 0.0), (1e30, 1.0)])
 def test_extreme_logits_do_not_overflow(manifest: Manifest, logit: float, score: float) -> None:
-    assert set(aggregate.scores(logits(logit), 1, manifest).values()) == {score}
+    assert set(scores(logits(logit), manifest).values()) == {score}
 
 
 def test_without_a_token_limit_every_row_is_its_own_batch() -> None:
