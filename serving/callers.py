@@ -122,8 +122,8 @@ class Callers:
         await self._states.reset(principal)
         if _ADDRESS.fullmatch(principal) and principal != newcomers_at(principal.partition(":")[0]):
             await self._states.reset(newcomers_at(principal))
-        spent = [limit.name for limit in admission.limits(tier) if not limit.adaptive]
-        await self._debts.forgive(principal, but=spent)
+        owed = [limit.name for limit in admission.limits(tier) if limit.adaptive]
+        await self._debts.forgive(principal, [*owed, admission.REFUSED_KEYS])
 
 
 def _is_address(text: str) -> bool:

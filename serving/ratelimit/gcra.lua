@@ -99,6 +99,7 @@ end
 
 local admitted = (full == 1 or banned) and 0 or 1
 local prices, charges, aheads, retries = { 1, 1, 1, 1 }, { 0, 0, 0, 0 }, { 0, 0, 0, 0 }, { 0, 0, 0, 0 }
+local changed = false
 for i = 1, limits do
     local at = 5 * i - 1
     local interval, window, cost, adaptive, known =
@@ -112,24 +113,27 @@ for i = 1, limits do
     owed[i] = owed[i] or 0
     local ahead = max(owed[i] - now, known)
     ahead = min(ahead, max(ceil(window / promised), longest_charge))
+    -- more than can honestly be owed: the clock jumped back, and what is owed counts down from here
+    if owed[i] - now > ahead then owed[i], changed = now + ahead, true end
     local retry = max(ahead + charge - max(window, charge), refusal)
     if retry > 0 then admitted = 0 end
     prices[i], charges[i], aheads[i], retries[i] = price, charge, ahead, retry
 end
 
-local rows, charged = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, false
+local rows = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 for i = 1, limits do
     local ahead, at = aheads[i], 3 * i - 2
-    if admitted == 1 and charges[i] > 0 then
-        ahead, charged = ahead + charges[i], true
+    if admitted == 1 then
+        ahead = ahead + charges[i]
         owed[i] = now + ahead
+        if ahead > 0 then changed = true end
     end
     last = max(last, owed[i])
     local remaining = floor(max(numbers[5 * i] - ahead, 0) * prices[i] / numbers[5 * i - 1])
     if ahead == 0 then remaining = max(remaining, 1) end
     rows[at], rows[at + 1], rows[at + 2] = ahead, remaining, retries[i]
 end
-if charged then
+if changed then
     local debts = struct.pack(doubles:sub(1, 1 + limits), unpack(owed, 1, limits))
     local ttl_ms = ceil((last - now) / 1000) + MARGIN_MS
     call('SET', KEYS[3], names .. other_names .. '\0' .. debts .. other_debts, 'PX', ttl_ms)

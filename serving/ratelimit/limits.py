@@ -9,6 +9,7 @@ on Redis; a differential test holds the two together. docs/rate-limiting.md work
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 from serving.anomaly.standing import NO_PRICE, Adaptation, Price, Standing
 
 SECOND_US: Final = 1_000_000
+_NAME: Final = re.compile(r"[\w-]+")  # storages keep debts by name, with other signs between the names
 HIGHEST_RATE_PER_S: Final = 1_000_000.0  # one unit a microsecond, the smallest step there is
 
 
@@ -38,6 +40,8 @@ class Limit:
     """Microseconds in which an empty limit is full again."""
 
     def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"limit {self.name!r}: a name is letters, digits, _ and -")
         if not 0 < self.rate_per_s <= HIGHEST_RATE_PER_S:
             raise ValueError(f"limit {self.name!r}: rate_per_s must be in (0, {HIGHEST_RATE_PER_S:g}]")
         if self.burst < 1:

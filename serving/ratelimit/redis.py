@@ -15,17 +15,21 @@ from serving.redis_connection import Connection, RedisRefused, Script
 from serving.redis_keys import debts_key, lease_key, risk_key
 from serving.redis_wire import Reply
 
-# Keeps of the debts in KEYS[1] those whose names stand in ARGV, for as long as they were to be kept.
+# Takes out of KEYS[1] the debts whose names stand in ARGV, and all of them if they cannot be read.
 _FORGIVE: Final = """
-local book = redis.call('GET', KEYS[1])
-if not book then return end
-local kept, names, debts, at = {}, '', '', book:find('\\0', 1, true) + 1
-for _, name in ipairs(ARGV) do kept[name] = true end
+local book = redis.call('GET', KEYS[1]) or ''
+local names, debts, at = '', '', (book:find('\\0', 1, true) or 0) + 1
+local forgiven = {}
+for _, name in ipairs(ARGV) do forgiven[name] = true end
 for name in book:sub(1, at - 1):gmatch('([^,]+),') do
-    if kept[name] then names, debts = names .. name .. ',', debts .. book:sub(at, at + 7) end
+    if not forgiven[name] then names, debts = names .. name .. ',', debts .. book:sub(at, at + 7) end
     at = at + 8
 end
-redis.call('SET', KEYS[1], names .. '\\0' .. debts, 'KEEPTTL')
+if names == '' or at ~= #book + 1 then
+    redis.call('DEL', KEYS[1])
+else
+    redis.call('SET', KEYS[1], names .. '\\0' .. debts, 'KEEPTTL')
+end
 """
 
 
@@ -59,12 +63,15 @@ class RedisStorage:
         self._connection.post("ZREM", lease_key(principal), lease_id)
 
     async def debts(self, principal: str) -> dict[str, int]:
-        """By limit when all is paid back, in microseconds of the server's clock. Changes nothing."""
+        """By limit when all is paid back, in microseconds of the server's clock. Changes nothing.
+
+        Empty for a key that nobody of ours wrote: the limiter refuses to read it until it is forgiven.
+        """
         return _debts(await self._connection.execute("GET", debts_key(principal)))
 
-    async def forgive(self, principal: str, *, but: Sequence[str]) -> None:
-        """Forget what a principal owes on all limits but the named ones."""
-        await self._connection.run_script(self._forgive, (debts_key(principal),), tuple(but))
+    async def forgive(self, principal: str, limits: Sequence[str]) -> None:
+        """Forget what a principal owes on the named limits."""
+        await self._connection.run_script(self._forgive, (debts_key(principal),), tuple(limits))
 
 
 def read_script() -> str:
@@ -105,5 +112,8 @@ def _shape(limits: int) -> struct.Struct:
 
 def _debts(packed: bytes | None) -> dict[str, int]:
     names, _, times = (packed or b"").partition(b"\0")
-    written = names.decode().split(",")[:-1]
-    return dict(zip(written, map(int, struct.unpack(f"<{len(written)}d", times)), strict=True))
+    try:
+        written = names.decode().split(",")[:-1]
+        return dict(zip(written, map(int, struct.unpack(f"<{len(written)}d", times)), strict=True))
+    except (ValueError, OverflowError, struct.error):
+        return {}

@@ -106,11 +106,12 @@ class LocalStorage:
             demand, account.ahead_us(now, demand.charges), len(account.leases) if demand.concurrent else 0, paid
         )
         weighed = replace(weighed, now_us=now)
+        for charge, row in zip(demand.charges, weighed.rows, strict=True):
+            debts, name = account.debts_us(charge.limit), charge.limit.name
+            if weighed.admitted or debts.get(name, now) > now + row.ahead_us:  # more cannot honestly be owed
+                debts[name] = now + row.ahead_us
         if weighed.admitted:
             account.told = None
-            for charge, row in zip(demand.charges, weighed.rows, strict=True):
-                if charge.cost:
-                    account.debts_us(charge.limit)[charge.limit.name] = now + row.ahead_us
             if demand.concurrent:
                 account.leases[demand.lease_id] = now + demand.lease_us
         return weighed

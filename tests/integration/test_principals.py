@@ -24,6 +24,7 @@ from serving.principals import describe
 from serving.ratelimit.answers import Reason
 from serving.ratelimit.containment import Containment
 from serving.ratelimit.limiter import RateLimiter
+from serving.ratelimit.limits import Limit
 from serving.ratelimit.redis import RedisStorage
 from serving.ratelimit.storage import LocalStorage
 from serving.redis_connection import Connection, RedisRefused
@@ -83,11 +84,14 @@ async def test_reset_gives_all_room_back_at_once_and_leaves_what_was_spent(
     await misbehave(redis, tier)
     limiter = RateLimiter(RedisStorage(redis), LocalStorage(lambda: 0))
     await limiter.hit(ADDRESS, admission.limits(tier), admission.costs(["x" * 4_000]), adaptive=tier.adaptive)
+    money = Limit("daily-money", 1.0, 100, adaptive=False)  # of a rule that the policy has no more
+    await limiter.hit(ADDRESS, [money], {"daily-money": 60})
     await callers.reset(ADDRESS, tier)
     found = await callers.look(ADDRESS, tier)
     assert found.price.factor == 1
     assert found.standing.score == 0
     assert [row.remaining for row in found.rows] == [5, 10_000, 1_999_000]
+    assert set(await RedisStorage(redis).debts(ADDRESS)) == {"daily-tokens", "daily-money"}
 
 
 async def test_a_pin_holds_over_behaviour_until_it_is_lifted(redis: Connection, callers: Callers, tier: Tier) -> None:

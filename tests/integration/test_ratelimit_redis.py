@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
+import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -174,6 +176,36 @@ async def test_every_key_expires_and_lies_in_the_slot_of_its_principal(tmp_path:
         assert sorted(key.partition(b"{")[0] for key in keys) == [b"weir:debts:", b"weir:lease:"]
         assert {key.split(b"{")[1].split(b"}")[0] for key in keys} == {b"who%7B%7D"}
         assert all([await bench.connection.execute("PTTL", key) > 0 for key in keys])
+
+
+async def test_the_key_of_debts_lives_as_long_as_the_longest_of_them_whatever_is_asked_and_forgiven(
+    tmp_path: Path,
+) -> None:
+    async with replica(tmp_path) as bench:
+        daily = Limit("daily", 1.0, 86_400, adaptive=False)
+        refused_keys = Limit("refused-keys", 1.0, 5)
+        await bench.limiter.hit("p", [REQUESTS, daily], {"daily": 7_200})
+        await bench.limiter.hit("p", [refused_keys], {})
+        storage = RedisStorage(bench.connection)
+        for names in (["refused-keys"], ["requests", "x"], ["nobody's"]):
+            assert 7_190_000 < await bench.connection.execute("PTTL", "weir:debts:{p}") <= 7_201_000
+            await storage.forgive("p", names)
+        assert list(await storage.debts("p")) == ["daily"]
+        await storage.forgive("p", ["daily"])
+        assert await bench.connection.execute("EXISTS", "weir:debts:{p}") == 0
+
+
+@pytest.mark.parametrize(
+    "spoilt", [b"no names", b"x,y,\0short", b"\xff,\0" + 8 * b"\0", b"x,\0" + struct.pack("<d", math.inf)]
+)
+async def test_spoilt_debts_are_forgiven_as_others_are(tmp_path: Path, spoilt: bytes) -> None:
+    async with replica(tmp_path) as bench:
+        await bench.connection.execute("SET", "weir:debts:{p}", spoilt)
+        storage = RedisStorage(bench.connection)
+        assert await storage.debts("p") == {}
+        await storage.forgive("p", ["x"])
+        assert await bench.hits(1) == 1
+        assert bench.degraded == 0
 
 
 @pytest.mark.parametrize("reply", ["return 'ok'", "return {1, 0}", "return string.rep('x', 57)", "return 7"])

@@ -131,6 +131,15 @@ def test_a_clock_that_jumps_back_costs_at_most_a_window(bench: Bench) -> None:
     bench.now_us -= 3_600_000_000
     refused = bench.hit(Charge(REQUESTS, 1), concurrent=1, lease_id="b")
     assert (refused.rows[0].retry_us, refused.full) == (12_000_000, False)
+    bench.now_us += 11_999_999
+    assert bench.hit(Charge(REQUESTS, 1), concurrent=1, lease_id="b").rows[0].retry_us == 1
+    bench.now_us += 1
+    assert bench.hit(Charge(REQUESTS, 1), concurrent=1, lease_id="b").admitted
+
+
+def test_what_is_known_to_be_owed_is_written_down_even_where_nothing_is_charged(bench: Bench) -> None:
+    assert bench.hit(Charge(REQUESTS, 1), Charge(TOKENS, 0), known_us=(0, 9_000_000)).admitted
+    assert bench.hit(Charge(TOKENS, 0)).rows[0].ahead_us == 9_000_000
 
 
 def test_a_clock_that_jumps_forward_gives_one_burst_and_no_more(bench: Bench) -> None:

@@ -37,6 +37,12 @@ def one(limit: Limit, cost: float = 1, factor: float = 1.0) -> Demand:
     return Demand((Charge(limit, cost),), factor)
 
 
+@pytest.mark.parametrize("name", ["", "a,b", "a\0b", "a b", "ünï,"])
+def test_a_name_that_a_storage_could_not_keep_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="a name is"):
+        Limit(name, 1.0, 5)
+
+
 def test_the_worked_example_of_the_documentation() -> None:
     clock = Clock()
     storage = LocalStorage(clock)
