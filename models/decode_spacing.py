@@ -26,6 +26,9 @@ _REGIONAL: Final = re.compile(
 )
 _INDICATORS: Final = {0x1F1E6 + place: chr(ord("a") + place) for place in range(26)}
 _PIECE: Final = re.compile(r"[A-Za-z0-9]+")
+_SIGNS: Final = frozenset(".,;:!?'\"()@/&%$#+=<>[]{}-_")
+_OPENING: Final = "([{<"
+_REGULAR: Final = 0.6  # where most joints are the same, others are what was between the words
 _LEAST_UNDERSTOOD: Final = 5
 _LEAST_INTERLEAVED: Final = 4  # "int, int, int" is no "it it it"
 _LONGEST_WORD: Final = 14
@@ -65,18 +68,50 @@ def _joined(code: str) -> str:
     joints = _JOINT.findall(code)[first : first + len(letters) - 1]
     if not joints:
         return ""
-    joint = max(sorted(Counter(joints).items()), key=lambda item: item[1])[0]
-    cuts = [i + 1 for i, other in enumerate(joints) if other != joint]
-    return _spelt([letters[low:high] for low, high in itertools.pairwise([0, *cuts, len(letters)])])
+    joint, often = max(sorted(Counter(joints).items()), key=lambda item: item[1])
+    cuts = [(i + 1, other) for i, other in enumerate(joints) if other != joint]
+    parts = [letters[low:high] for low, high in itertools.pairwise([0, *(at for at, _ in cuts), len(letters)])]
+    regular = often >= len(joints) * _REGULAR
+    return _spelt(parts, [_gap(other, joint) if regular else " " for _, other in cuts])
 
 
-def _spelt(parts: Sequence[str]) -> str:
-    """The words that runs of letters are; empty if too few of them are words."""
+def _gap(other: str, joint: str) -> str:
+    """What stands between two words where letters are joined by `joint`: signs, a space, or both.
+
+    Signs are joined as letters are. Those with a joint on both sides and no more are a word's: u s e r ' s.
+    """
+    size = len(joint)
+    inner = other[size:-size] if other.startswith(joint) and other.endswith(joint) else ""
+    signs = inner[:: size + 1]
+    if inner and inner == joint.join(signs) and _SIGNS.issuperset(signs):
+        return signs
+    apart = None if re.search(r"\s", joint) else re.search(r"\s+", other)
+    if apart:
+        closing, opening = other[size : apart.start() : size + 1], other[apart.end() :: size + 1]
+    else:
+        signs = other.replace(joint, " ")
+        closing = signs.rstrip(_OPENING + " ")
+        opening = signs[len(closing) :]
+    return f"{_only_signs(closing)} {_only_signs(opening)}"
+
+
+def _only_signs(found: str) -> str:
+    return "".join(sign for sign in found if sign in _SIGNS)
+
+
+def _spelt(parts: Sequence[str], gaps: Sequence[str] = ()) -> str:
+    """The words that runs of letters are, with `gaps` between them; empty if too few of them are words."""
     # Where gaps show the words, an unknown one stays whole.
-    spelt = [word for part in parts for word in ([plain(part)] if _is_whole(part, parts) else _cut(part))]
-    understood = sum(len(word) for word in spelt if len(word) > 1 and word.lower() in words())
+    spelt = [[plain(part)] if _is_whole(part, parts) else _cut(part) for part in parts]
+    understood = sum(len(word) for found in spelt for word in found if len(word) > 1 and word.lower() in words())
     needed = 0.6 if len(parts) < 3 else 0.25
-    return " ".join(spelt) if understood >= max(_LEAST_UNDERSTOOD, sum(map(len, parts)) * needed) else ""
+    if understood < max(_LEAST_UNDERSTOOD, sum(map(len, parts)) * needed):
+        return ""
+    joined = (
+        f"{' '.join(found)}{gap}"
+        for found, gap in itertools.zip_longest(spelt, gaps or " " * (len(parts) - 1), fillvalue="")
+    )
+    return "".join(joined)
 
 
 def _is_whole(part: str, parts: Sequence[str]) -> bool:
