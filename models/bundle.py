@@ -73,8 +73,8 @@ class Manifest:
     """The facts of a model.
 
     `max_length` is a window in tokens with its two special ones, `stride` the step between windows. With
-    m = max over windows of (logit - window_penalty * ln(number of windows of its view)), a score is
-    sigmoid(m / temperature + bias); `operating_points` holds the
+    m = max over windows of (logit - window_penalty * ln(windows that it pays for)), a score is
+    sigmoid(m / temperature + bias), see models.aggregate; `operating_points` holds the
     threshold on that score by point name and category. `self_test` is judged at `self_test_point`. `scripts` are
     those that the model was found to read (training.languages); letters of others count as unread. `commit` is that of
     the export; `commits` names those of "data", "training" and "export", as far as they are known.

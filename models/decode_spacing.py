@@ -27,8 +27,9 @@ _REGIONAL: Final = re.compile(
 _INDICATORS: Final = {0x1F1E6 + place: chr(ord("a") + place) for place in range(26)}
 _PIECE: Final = re.compile(r"[A-Za-z0-9]+")
 _SIGNS: Final = frozenset(".,;:!?'\"()@/&%$#+=<>[]{}-_")
-_OPENING: Final = "([{<"
-_REGULAR: Final = 0.6  # where most joints are the same, others are what was between the words
+_MOST_SIGNS: Final = 2  # more would drown the words
+_SPACES: Final = re.compile(r"\s+")
+_REGULAR: Final = 0.5  # where most joints are the same, others are what was between the words
 _LEAST_UNDERSTOOD: Final = 5
 _LEAST_INTERLEAVED: Final = 4  # "int, int, int" is no "it it it"
 _LONGEST_WORD: Final = 14
@@ -58,7 +59,7 @@ def regional(text: str) -> Iterator[Segment]:
         code = match.group().translate(_INDICATORS)
         parts = _PIECE.findall(code)
         spelt = _spelt(parts) if max(map(len, parts)) > 1 else _joined(code)
-        if any(len(word) >= _LEAST_INTERLEAVED and word.lower() in words() for word in spelt.split()):
+        if any(len(word) >= _LEAST_INTERLEAVED and word.lower() in words() for word in _PIECE.findall(spelt)):
             yield Segment(*match.span(), spelt, "regional")
 
 
@@ -72,27 +73,37 @@ def _joined(code: str) -> str:
     cuts = [(i + 1, other) for i, other in enumerate(joints) if other != joint]
     parts = [letters[low:high] for low, high in itertools.pairwise([0, *(at for at, _ in cuts), len(letters)])]
     regular = often >= len(joints) * _REGULAR
-    return _spelt(parts, [_gap(other, joint) if regular else " " for _, other in cuts])
+    return _spelt(parts, _unlike([_gap(other, joint) if regular else " " for _, other in cuts]))
+
+
+def _unlike(gaps: Sequence[str]) -> list[str]:
+    """The gaps, with a space for the one that stands between most words: signs there part words and say nothing."""
+    usual, often = Counter(gaps).most_common(1)[0] if gaps else ("", 0)
+    return [" " if gap == usual and often * 2 > len(gaps) else gap for gap in gaps]
 
 
 def _gap(other: str, joint: str) -> str:
-    """What stands between two words where letters are joined by `joint`: signs, a space, or both.
+    """What stands between two words where letters are joined by `joint`: a space, or a sign or two, or both.
 
     Signs are joined as letters are. Those with a joint on both sides and no more are a word's: u s e r ' s.
     """
     size = len(joint)
     inner = other[size:-size] if other.startswith(joint) and other.endswith(joint) else ""
     signs = inner[:: size + 1]
-    if inner and inner == joint.join(signs) and _SIGNS.issuperset(signs):
+    if signs and len(signs) <= _MOST_SIGNS and inner == joint.join(signs) and _SIGNS.issuperset(signs):
         return signs
-    apart = None if re.search(r"\s", joint) else re.search(r"\s+", other)
-    if apart:
-        closing, opening = other[size : apart.start() : size + 1], other[apart.end() :: size + 1]
+    apart = max(_SPACES.finditer(other), key=lambda found: len(found.group()), default=None)
+    if apart is None:
+        closing, opening = _only_signs(other.replace(joint, "")), ""
+    elif _SPACES.search(joint):
+        closing, opening = (
+            _only_signs(side.replace(joint, "")) for side in (other[: apart.start()], other[apart.end() :])
+        )
     else:
-        signs = other.replace(joint, " ")
-        closing = signs.rstrip(_OPENING + " ")
-        opening = signs[len(closing) :]
-    return f"{_only_signs(closing)} {_only_signs(opening)}"
+        before, after = other[: apart.start()], other[apart.end() :]
+        closing = "" if len(before) % (size + 1) else _only_signs(before[size :: size + 1])
+        opening = "" if len(after) % (size + 1) else _only_signs(after[:: size + 1])
+    return f"{closing} {opening}" if len(closing) + len(opening) <= _MOST_SIGNS else " "
 
 
 def _only_signs(found: str) -> str:

@@ -37,9 +37,9 @@ class CalibrationError(Exception):
 class Scored:
     """The validation split as the served graph sees it.
 
-    `logits` [N, V, C] are maxima over the windows of each of a text's views, the main one first, `windows` [N, V]
-    their number; a view that a text lacks has -inf and 1. `targets` [N, C] are NaN where unknown, `sources` name the
-    corpus of each row.
+    `logits` [N, V, C] are maxima over the windows of each of a text's views, the main one first, `windows` [N, V] for
+    how many these pay (models.aggregate.paying); a view that a text lacks has -inf and 1. `targets` [N, C] are NaN
+    where unknown, `sources` name the corpus of each row.
     """
 
     logits: Floats

@@ -25,6 +25,7 @@ from tokenizers import Tokenizer
 from data.commit import code_commit
 from data.dataset import TARGETS
 from data.schema import CATEGORIES, Category
+from models.aggregate import paying
 from models.bundle import load_bundle, write_bundle
 from models.classifier import Classifier, WindowOutputs
 from models.normalize import VIEWS
@@ -106,14 +107,15 @@ def _targets(validation: Dataset) -> Floats:
 
 
 def _strongest(classifier: Classifier, text: str) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """The highest logits [V, C] of each view's windows, and their number [V]."""
+    """The highest logits [V, C] of each view's windows, and for how many they pay [V]."""
     prepared = classifier.prepare(text)
     logits = classifier.run(prepared.windows).logits
-    views = np.array([window.view for window in prepared.windows])
+    names = [window.view for window in prepared.windows]
+    views, counts = np.array(names), np.array(paying(names))
     highest, windows = np.full((len(VIEWS), len(CATEGORIES)), -np.inf), np.ones(len(VIEWS), dtype=np.int64)
     for place, view in enumerate(VIEWS):
         if (views == view).any():
-            highest[place], windows[place] = logits[views == view].max(0), (views == view).sum()
+            highest[place], windows[place] = logits[views == view].max(0), counts[views == view][0]
     return highest, windows
 
 

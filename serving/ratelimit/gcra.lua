@@ -44,7 +44,7 @@ elseif book ~= '' then
         owed[#owed + 1], found[name] = found[name] or 0, nil
     end
     for name, paid_back in pairs(found) do
-        if paid_back > now then
+        if paid_back > now - MARGIN_MS * 1000 then
             other_names, other_debts = other_names .. name .. ',', other_debts .. struct.pack('<d', paid_back)
             last = max(last, paid_back)
         end
@@ -53,10 +53,11 @@ end
 
 -- The rules of standing.counting and standing.price: the caller's own factor, the longest charge, a wait, a ban.
 local STANDING_BYTES, LATENESS, UNTROUBLED = 18 * 8, 1e5, 600e6
-local standing, own, longest, wait, banned = '', 1, 0, 0, false
+local standing, own, longest, wait, banned, most = '', 1, 0, 0, false, 0
 if ARGV[3] ~= '' then
     local floor, ceiling, cool_down, recovery, longest_debt, enforced, at_address, address_wait, trouble =
         struct.unpack('<ddddddddd', ARGV[3])
+    most = longest_debt
     local cut, bad, since, good, pin, seen = ceiling, 0, 0, 0, -1, -math.huge
     local state = values[1] or ''
     if #state >= STANDING_BYTES then
@@ -113,8 +114,9 @@ for i = 1, limits do
     owed[i] = owed[i] or 0
     local ahead = max(owed[i] - now, known)
     ahead = min(ahead, max(ceil(window / promised), longest_charge))
-    -- more than can honestly be owed: the clock jumped back, and what is owed counts down from here
-    if owed[i] - now > ahead then owed[i], changed = now + ahead, true end
+    -- more than anybody can owe, whoever asks: the clock jumped back, and what is owed counts down from here
+    local possible = max(ceil(window / promised), adaptive == 1 and most or 0)
+    if owed[i] - now > possible then owed[i], changed = now + ahead, true end
     local retry = max(ahead + charge - max(window, charge), refusal)
     if retry > 0 then admitted = 0 end
     prices[i], charges[i], aheads[i], retries[i] = price, charge, ahead, retry
@@ -125,8 +127,7 @@ for i = 1, limits do
     local ahead, at = aheads[i], 3 * i - 2
     if admitted == 1 then
         ahead = ahead + charges[i]
-        owed[i] = now + ahead
-        if ahead > 0 then changed = true end
+        if ahead > 0 then owed[i], changed = now + ahead, true end
     end
     last = max(last, owed[i])
     local remaining = floor(max(numbers[5 * i] - ahead, 0) * prices[i] / numbers[5 * i - 1])

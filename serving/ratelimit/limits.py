@@ -156,6 +156,14 @@ def terms_of(demand: Demand, price: Price, limit: Limit) -> Terms:
     return Terms(demand.factor, demand.factor * paid.factor, paid.longest_debt_us, paid.wait_us)
 
 
+def possible_us(demand: Demand, limit: Limit) -> int:
+    """The most that anybody can owe on a limit, whoever asks on whatever terms; more was made by a clock."""
+    window_us = math.ceil(limit.window_us / (demand.factor if limit.adaptive else 1.0))
+    if not limit.adaptive or demand.adaptation is None:
+        return window_us
+    return max(window_us, demand.adaptation.adaptive.longest_debt_us)
+
+
 def weigh(demand: Demand, ahead_us: Sequence[int], held: int, price: Price = NO_PRICE) -> Weighed:
     """The reference rule: ``ahead_us`` per charge and ``held`` leases before the demand, all of one principal.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from serving.anomaly.standing import price
-from serving.ratelimit.limits import SECOND_US, Charge, Demand, Limit, Weighed, weigh
+from serving.ratelimit.limits import SECOND_US, Charge, Demand, Limit, Weighed, possible_us, weigh
 
 # Everybody who asked within a day owes some of a daily budget; a 24th of it is forgotten when room is needed.
 FORGIVEN_BUDGET_US: Final = 3_600 * SECOND_US
@@ -108,7 +108,8 @@ class LocalStorage:
         weighed = replace(weighed, now_us=now)
         for charge, row in zip(demand.charges, weighed.rows, strict=True):
             debts, name = account.debts_us(charge.limit), charge.limit.name
-            if weighed.admitted or debts.get(name, now) > now + row.ahead_us:  # more cannot honestly be owed
+            impossible = debts.get(name, now) - now > possible_us(demand, charge.limit)
+            if impossible or (weighed.admitted and row.ahead_us > 0):
                 debts[name] = now + row.ahead_us
         if weighed.admitted:
             account.told = None
@@ -169,7 +170,7 @@ class LocalStorage:
         account = self._account(principal, now)
         if account is None:
             return
-        if not known or (demand.known_us and weighed.admitted):  # a refusal writes nothing down
+        if not known or (demand.known_us and weighed.admitted):  # a refusal records nothing that was told
             account.told = self._told(principal)
         for charge, row in zip(demand.charges, weighed.rows, strict=True):
             debts = account.debts_us(charge.limit)

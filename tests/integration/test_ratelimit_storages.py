@@ -9,9 +9,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from serving.anomaly.standing import Adaptation
 from serving.ratelimit.limits import Charge, Demand, Limit, Weighed
 from serving.ratelimit.redis import RedisStorage, read_script
 from serving.ratelimit.storage import LocalStorage, Storage
@@ -137,6 +138,13 @@ def test_a_clock_that_jumps_back_costs_at_most_a_window(bench: Bench) -> None:
     assert bench.hit(Charge(REQUESTS, 1), concurrent=1, lease_id="b").admitted
 
 
+def test_a_refusal_on_better_terms_forgives_no_debt_that_was_honestly_made(bench: Bench) -> None:
+    suspected, trusted = Adaptation(address_factor=0.001), Adaptation()
+    assert bench.hit(Charge(REQUESTS, 1), adaptation=suspected).rows[0].ahead_us == 540_000_000
+    assert not bench.hit(Charge(REQUESTS, 5), adaptation=trusted).admitted
+    assert bench.hit(Charge(REQUESTS, 5), adaptation=suspected).rows[0].ahead_us == 540_000_000
+
+
 def test_what_is_known_to_be_owed_is_written_down_even_where_nothing_is_charged(bench: Bench) -> None:
     assert bench.hit(Charge(REQUESTS, 1), Charge(TOKENS, 0), known_us=(0, 9_000_000)).admitted
     assert bench.hit(Charge(TOKENS, 0)).rows[0].ahead_us == 9_000_000
@@ -164,6 +172,10 @@ LIMITS = [Limit("x", 7 / 60, 6), Limit("y", 3, 6), Limit("z", 1_000_000 / 60 / 7
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(step, max_size=25))
+@example(history=[(0, "a", [(0, 0)], 1.0, 0), (-1, "a", [(0, 0)], 1.0, 0)])
+@example(
+    history=[(0, "a", [(0, 1), (1, 1)], 1.0, 0), (400_000, "a", [(2, 1)], 1.0, 0), (-400_000, "a", [(1, 1)], 1.0, 0)]
+)
 def test_redis_and_the_reference_answer_every_history_alike(
     history: list[tuple[int, str, list[tuple[int, float]], float, int]], runner: asyncio.Runner, connection: Connection
 ) -> None:

@@ -162,9 +162,10 @@ def test_a_score_of_several_views_is_the_served_one_to_the_last_bit(tmp_path: Pa
         views = ["main"] * windows[0] + ["decoded"] * windows[1]
         rows = rng.normal(size=(len(views), len(CATEGORIES))).astype(np.float32)
         highest = np.array([[rows[: windows[0]].max(0), rows[windows[0] :].max(0)]], dtype=np.float64)
+        paid = aggregate.paying(views)
         served = aggregate.scores(aggregate.lowered(rows, views, manifest), manifest)
         for column, category in enumerate(CATEGORIES):
-            found = fitted.scores(category, highest[:, :, column], np.array([windows]))
+            found = fitted.scores(category, highest[:, :, column], np.array([[paid[0], paid[-1]]]))
             assert found.tolist() == [served[category]]
 
 

@@ -55,6 +55,17 @@ def test_what_is_hidden_in_a_long_code_does_not_pay_for_its_length(manifest: Man
     assert hidden[Category.INJECTION] == scores(logits(2.0), manifest)[Category.INJECTION]
 
 
+@pytest.mark.parametrize("view", ["alternate", "decoded"])
+def test_a_view_padded_for_itself_pays_no_more_than_the_text(manifest: Manifest, view: str) -> None:
+    padded = scores(logits(-9.0, 2.0, *[-9.0] * 7), manifest, "main", *[view] * 8)
+    assert padded[Category.INJECTION] == scores(logits(2.0), manifest)[Category.INJECTION]
+
+
+def test_one_window_that_differs_in_a_long_text_is_no_short_text(manifest: Manifest) -> None:
+    changed = scores(logits(*[-9.0] * 8, 2.0), manifest, *["main"] * 8, "alternate")
+    assert changed[Category.INJECTION] == scores(logits(*[2.0] * 8), manifest)[Category.INJECTION]
+
+
 def test_a_higher_logit_that_pays_more_may_lose(manifest: Manifest) -> None:
     found = scores(logits(2.1, -9.0, -9.0, 2.0), manifest, "main", "main", "main", "decoded")
     assert found[Category.HATE] == scores(logits(2.0), manifest)[Category.HATE]
