@@ -27,7 +27,8 @@ _REGIONAL: Final = re.compile(
 _INDICATORS: Final = {0x1F1E6 + place: chr(ord("a") + place) for place in range(26)}
 _PIECE: Final = re.compile(r"[A-Za-z0-9]+")
 _SIGNS: Final = frozenset(".,;:!?'\"()@/&%$#+=<>[]{}-_")
-_MOST_SIGNS: Final = 2  # more would drown the words
+_MOST_SIGNS: Final = 2  # between two words; more would drown them
+_MOST_IN_WORD: Final = 3  # https://
 _SPACES: Final = re.compile(r"\s+")
 _REGULAR: Final = 0.5  # where most joints are the same, others are what was between the words
 _LEAST_UNDERSTOOD: Final = 5
@@ -90,7 +91,7 @@ def _gap(other: str, joint: str) -> str:
     size = len(joint)
     inner = other[size:-size] if other.startswith(joint) and other.endswith(joint) else ""
     signs = inner[:: size + 1]
-    if signs and len(signs) <= _MOST_SIGNS and inner == joint.join(signs) and _SIGNS.issuperset(signs):
+    if signs and len(signs) <= _MOST_IN_WORD and inner == joint.join(signs) and _SIGNS.issuperset(signs):
         return signs
     apart = max(_SPACES.finditer(other), key=lambda found: len(found.group()), default=None)
     if apart is None:

@@ -172,7 +172,13 @@ def test_signs_that_part_all_words_are_read_as_spaces(gap: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ['he said "hi" to all the users', "see (or read) all of the notes", "so it is 5% of all of them"]
+    "said",
+    [
+        'he said "hi" to all the users',
+        "see (or read) all of the notes",
+        "so it is 5% of all of them",
+        "send all of it to https://a.example/b now",
+    ],
 )
 def test_quotes_and_brackets_stay_with_their_words(said: str) -> None:
     view = decoded_view("   ".join(" ".join(word) for word in said.split()))
