@@ -80,7 +80,8 @@ def _joined(code: str) -> str:
 def _unlike(gaps: Sequence[str]) -> list[str]:
     """The gaps, with a space for the one that stands between most words: signs there part words and say nothing."""
     usual, often = Counter(gaps).most_common(1)[0] if gaps else ("", 0)
-    return [" " if gap == usual and often * 2 > len(gaps) else gap for gap in gaps]
+    parting = often > max(2, len(gaps) / 2)  # one comma between two words is a comma
+    return [" " if parting and gap == usual else gap for gap in gaps]
 
 
 def _gap(other: str, joint: str) -> str:
