@@ -125,9 +125,9 @@ end
 local rows = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 for i = 1, limits do
     local ahead, at = aheads[i], 3 * i - 2
-    if admitted == 1 then
+    if admitted == 1 and (charges[i] > 0 or ahead > max(owed[i] - now, 0)) then
         ahead = ahead + charges[i]
-        if ahead > 0 then owed[i], changed = now + ahead, true end
+        owed[i], changed = now + ahead, true
     end
     last = max(last, owed[i])
     local remaining = floor(max(numbers[5 * i] - ahead, 0) * prices[i] / numbers[5 * i - 1])

@@ -108,8 +108,9 @@ class LocalStorage:
         weighed = replace(weighed, now_us=now)
         for charge, row in zip(demand.charges, weighed.rows, strict=True):
             debts, name = account.debts_us(charge.limit), charge.limit.name
-            impossible = debts.get(name, now) - now > possible_us(demand, charge.limit)
-            if impossible or (weighed.admitted and row.ahead_us > 0):
+            before = debts.get(name, now) - now
+            grown = weighed.admitted and (charge.cost > 0 or row.ahead_us > max(before, 0))
+            if grown or before > possible_us(demand, charge.limit):
                 debts[name] = now + row.ahead_us
         if weighed.admitted:
             account.told = None

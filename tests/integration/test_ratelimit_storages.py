@@ -142,6 +142,7 @@ def test_a_refusal_on_better_terms_forgives_no_debt_that_was_honestly_made(bench
     suspected, trusted = Adaptation(address_factor=0.001), Adaptation()
     assert bench.hit(Charge(REQUESTS, 1), adaptation=suspected).rows[0].ahead_us == 540_000_000
     assert not bench.hit(Charge(REQUESTS, 5), adaptation=trusted).admitted
+    assert bench.hit(Charge(REQUESTS, 0), adaptation=trusted).admitted  # asks how things stand
     assert bench.hit(Charge(REQUESTS, 5), adaptation=suspected).rows[0].ahead_us == 540_000_000
 
 
