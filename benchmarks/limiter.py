@@ -20,7 +20,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from serving.anomaly.standing import Adaptation
 from serving.anomaly.state import State
 from serving.anomaly.store import LocalStates, RedisStates
 from serving.anomaly.watcher import Sighting, Watcher
-from serving.composition import settle
+from serving.composition import monotonic_us, settle
 from serving.policy import load_policy
 from serving.ratelimit.containment import Containment
 from serving.ratelimit.limiter import RateLimiter
@@ -94,8 +94,9 @@ async def _measure(folder: Path, rounds: int, seconds: int) -> dict[str, float]:
     tier = _roomy(load_policy().tier("authenticated"))
     report: dict[str, float] = {}
     async with Connection(None, folder, timeout_s=5.0) as connection:
+        commands = await _commands(connection, tier)
         for connections, at_once in SHAPES:
-            ours, bare, back = await _redis_time(connection, tier, rounds, connections, at_once)
+            ours, bare, back = await _redis_time(connection, commands, rounds, connections, at_once)
             name, call, all_ = f"{connections}x{at_once}", round(bare / ours, 3), round(bare / (ours + back), 3)
             report |= {f"ours_us_{name}": ours, f"bare_us_{name}": bare, f"back_us_{name}": back}
             report |= {f"ratio_of_calls_{name}": call, f"ratio_of_requests_{name}": all_}
@@ -109,24 +110,29 @@ async def _measure(folder: Path, rounds: int, seconds: int) -> dict[str, float]:
     return report
 
 
-async def _redis_time(
-    connection: Connection, tier: Tier, rounds: int, connections: int, at_once: int
-) -> tuple[float, float, float]:
-    """Microseconds of the server's CPU for a blocking call of ours, for a bare one and for giving a lease back."""
-    ours = [await _our_call(tier, number) for number in range(CALLERS)]
-    bare = [_packed("EVALSHA", BARE.sha, 1, f"bare:{number}", 60_000, 60_000 * ROOM) for number in range(CALLERS)]
-    back = [_packed("ZREM", lease_key(_caller(number)), f"lease{number}") for number in range(CALLERS)]
+async def _commands(connection: Connection, tier: Tier) -> dict[str, list[bytes]]:
+    """What each side sends in a round, for callers and scripts that the server knows from now on."""
     await connection.execute("SCRIPT", "LOAD", BARE.text)
     await connection.execute("SCRIPT", "LOAD", read_script())
     for number in range(CALLERS):
         await connection.execute("SET", risk_key(_caller(number)), State().pack())
+    bare = [_packed("EVALSHA", BARE.sha, 1, f"bare:{number}", 60_000, 60_000 * ROOM) for number in range(CALLERS)]
+    ours = [await _our_call(tier, number) for number in range(CALLERS)]
+    back = [_packed("ZREM", lease_key(_caller(number)), f"lease{number}") for number in range(CALLERS)]
+    return {"bare": bare, "ours": ours, "back": back}
+
+
+async def _redis_time(
+    connection: Connection, commands: Mapping[str, Sequence[bytes]], rounds: int, connections: int, at_once: int
+) -> tuple[float, float, float]:
+    """Microseconds of the server's CPU for a blocking call of ours, for a bare one and for giving a lease back."""
     assert connection.url.startswith("unix://")
     path = unquote(connection.url.removeprefix("unix://"))
-    sides: dict[str, list[float]] = {"ours": [], "bare": [], "back": []}
+    sides: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds + 1):
-        for name, commands in (("bare", bare), ("ours", ours), ("back", back)):
+        for name, sent in commands.items():
             before = await _cpu_s(connection)
-            await asyncio.to_thread(_send, path, commands, connections, at_once)
+            await asyncio.to_thread(_send, path, sent, connections, at_once)
             sides[name].append((await _cpu_s(connection) - before) / CALLERS * 1e6)
     ours_us, bare_us, back_us = (round(median(sides[name][1:]), 2) for name in ("ours", "bare", "back"))
     return ours_us, bare_us, back_us
@@ -199,15 +205,15 @@ def _read(wire: socket.socket, reader: hiredis.Reader, count: int) -> None:
 
 async def _waits(connection: Connection, tier: Tier, seconds: int) -> list[float]:
     """Milliseconds from when a request was due to its answer; the first second is not counted."""
-    memory, local = Memory(_clock_us), LocalStorage(_clock_us)
+    memory, local = Memory(monotonic_us), LocalStorage(monotonic_us)
     limiter = RateLimiter(RedisStorage(connection), local, containment=Containment(memory, local))
     knobs = admission.knobs(tier)
-    watcher = Watcher(RedisStates(connection), LocalStates(_clock_us), memory, address_knobs=knobs)
+    watcher = Watcher(RedisStates(connection), LocalStates(monotonic_us), memory, address_knobs=knobs)
     watching = asyncio.create_task(watcher.run())
     waits: list[float] = []
 
     async def request(number: int, due: float) -> None:
-        caller, lease = _caller(number % CALLERS), f"lease{number}"
+        caller, address, lease = _caller(number % CALLERS), f"addr_{number % CALLERS:024x}", f"lease{number}"
         granted = await limiter.hit(
             caller,
             admission.limits(tier),
@@ -215,13 +221,13 @@ async def _waits(connection: Connection, tier: Tier, seconds: int) -> list[float
             concurrent=tier.limits.concurrent,
             lease_id=lease,
             adaptive=tier.adaptive,
-            address=f"addr_{number % CALLERS:024x}",
+            address=address,
         )
         waits.append((time.perf_counter() - due) * 1000)
         assert granted.allowed
         assert not granted.degraded
         limiter.release(caller, lease)
-        watcher.saw(Sighting(caller, f"addr_{number % CALLERS:024x}", knobs, NO_EVIDENCE, tokens=20))
+        watcher.saw(Sighting(caller, address, knobs, NO_EVIDENCE, tokens=20))
 
     settle()
     async with asyncio.TaskGroup() as group:
@@ -240,10 +246,6 @@ def _arrivals(arrive: Callable[[int, float], object], count: int) -> None:
         due = begun + number / RATE
         time.sleep(max(due - time.perf_counter(), 0))
         arrive(number, due)
-
-
-def _clock_us() -> int:
-    return time.monotonic_ns() // 1000
 
 
 if __name__ == "__main__":

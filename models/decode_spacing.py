@@ -94,17 +94,14 @@ def _gap(other: str, joint: str) -> str:
     signs = inner[:: size + 1]
     if signs and len(signs) <= _MOST_IN_WORD and inner == joint.join(signs) and _SIGNS.issuperset(signs):
         return signs
-    apart = max(_SPACES.finditer(other), key=lambda found: len(found.group()), default=None)
-    if apart is None:
-        closing, opening = _only_signs(other.replace(joint, "")), ""
-    elif _SPACES.search(joint):
-        closing, opening = (
-            _only_signs(side.replace(joint, "")) for side in (other[: apart.start()], other[apart.end() :])
-        )
+    widest = max(_SPACES.findall(other), key=len, default="")
+    before, _, after = other.partition(widest) if widest else (other, "", "")
+    if widest and not _SPACES.search(joint):
+        before = "" if len(before) % (size + 1) else before[size :: size + 1]
+        after = "" if len(after) % (size + 1) else after[:: size + 1]
     else:
-        before, after = other[: apart.start()], other[apart.end() :]
-        closing = "" if len(before) % (size + 1) else _only_signs(before[size :: size + 1])
-        opening = "" if len(after) % (size + 1) else _only_signs(after[:: size + 1])
+        before, after = before.replace(joint, ""), after.replace(joint, "")
+    closing, opening = _only_signs(before), _only_signs(after)
     return f"{closing} {opening}" if len(closing) + len(opening) <= _MOST_SIGNS else " "
 
 

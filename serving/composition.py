@@ -66,7 +66,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             lambda bundle: _classifier(bundle, settings),
             on_load=lambda result: metrics.model_loads.labels(result).inc(),
         )
-        memory = Memory(_monotonic_us)
+        memory = Memory(monotonic_us)
         watcher = _watcher(stack, metrics, connection, policy, memory)
         gateway = Gateway(
             settings=settings,
@@ -137,14 +137,15 @@ async def _identity(stack: AsyncExitStack, settings: Settings, metrics: Metrics,
     )
 
 
-def _monotonic_us() -> int:
+def monotonic_us() -> int:
+    """The clock of everything in this process that waits or forgets."""
     return time.monotonic_ns() // 1000
 
 
 def _limiter(
     settings: Settings, metrics: Metrics, connection: Connection, memory: Memory, watcher: Watcher
 ) -> RateLimiter:
-    local = LocalStorage(_monotonic_us, shard_of=lambda principal: connection.node_of(lease_key(principal)))
+    local = LocalStorage(monotonic_us, shard_of=lambda principal: connection.node_of(lease_key(principal)))
     return RateLimiter(
         RedisStorage(connection),
         local,
@@ -159,7 +160,7 @@ def _watcher(
 ) -> Watcher:
     watcher = Watcher(
         RedisStates(connection),
-        LocalStates(_monotonic_us),
+        LocalStates(monotonic_us),
         memory,
         address_knobs=admission.knobs(policy.tier("anonymous")),
         on_fate=lambda fate, count: metrics.observations.labels(fate).inc(count),

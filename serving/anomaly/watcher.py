@@ -27,9 +27,7 @@ from serving.redis_keys import newcomers_at
 
 log = logging.getLogger("weir.watcher")
 
-BATCH: Final = (
-    4  # an admission may wait while Redis and our event loop are busy with one; 8 doubled the 99th percentile
-)
+BATCH: Final = 4  # an admission may have to wait while Redis and our event loop are busy with one
 # How long a sighting waits for others to be told in the same call. Who sends fifty requests a second gets one more
 # through for it; a call for each brought the throughput under load from 71 to 66 % of the model's (make bench).
 LINGER_S: Final = 0.02

@@ -102,16 +102,13 @@ class LocalStorage:
         if demand.concurrent:
             account.drop_lapsed(now, demand)
         paid = price(None, now, demand.adaptation)
-        weighed = weigh(
-            demand, account.ahead_us(now, demand.charges), len(account.leases) if demand.concurrent else 0, paid
-        )
+        ahead = account.ahead_us(now, demand.charges)
+        weighed = weigh(demand, ahead, len(account.leases) if demand.concurrent else 0, paid)
         weighed = replace(weighed, now_us=now)
-        for charge, row in zip(demand.charges, weighed.rows, strict=True):
-            debts, name = account.debts_us(charge.limit), charge.limit.name
-            before = debts.get(name, now) - now
-            grown = weighed.admitted and (charge.cost > 0 or row.ahead_us > max(before, 0))
+        for charge, row, before in zip(demand.charges, weighed.rows, ahead, strict=True):
+            grown = weighed.admitted and (charge.cost > 0 or row.ahead_us > before)
             if grown or before > possible_us(demand, charge.limit):
-                debts[name] = now + row.ahead_us
+                account.debts_us(charge.limit)[charge.limit.name] = now + row.ahead_us
         if weighed.admitted:
             account.told = None
             if demand.concurrent:
