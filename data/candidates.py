@@ -102,11 +102,14 @@ class CandidateStage:
         return self._index
 
     def _input_digest(self, name: str) -> str:
-        root = mirror_root(self._data_dir)
-        entry = str(registry()[name])
-        if root is None:
-            return _digest([entry, "public home"])
-        return _digest([entry, hashlib.sha256(mirror_path(name, "train", root).read_bytes()).hexdigest()])
+        source, root = registry()[name], mirror_root(self._data_dir)
+        if source.home is not None:
+            files = sorted(source.home.rglob("*.jsonl"))
+        elif root is not None:
+            files = [mirror_path(name, "train", root)]
+        else:
+            return _digest([str(source), "public home"])
+        return _digest([str(source), *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)])
 
 
 def _wanted(example: Example, setting: SourceConfig) -> bool:

@@ -27,12 +27,12 @@ def load(name: str, part: Part = "train", data_dir: Path | None = None) -> Itera
     `data_dir` defaults to WEIR_DATA_DIR. Raises KeyError for an unknown name, and SourceUnavailableError,
     with the reason, for a corpus that this way does not lead to.
     """
-    source, root = registry()[name], mirror_root(data_dir)
-    if source.committed is not None:
-        root = Path(__file__).parents[2] / source.committed
+    source = registry()[name]
     if part not in source.parts:
         raise SourceUnavailableError(f"{name}: has no {part} rows")
-    rows = _from_public_home(source, part) if root is None else read_rows(mirror_path(name, part, root))
+    root = source.home or mirror_root(data_dir)
+    own_form = source.home is not None and hasattr(_module(source), "examples")
+    rows = _from_own_file(source, part) if root is None or own_form else read_rows(mirror_path(name, part, root))
     yield from getattr(_module(source), "with_groups", iter)(_understood(row, source) for row in rows)
 
 
@@ -70,8 +70,8 @@ def _understood(example: Example, source: Source) -> Example:
     return example
 
 
-def _from_public_home(source: Source, part: Part) -> Iterator[Example]:
-    """Rows of the home that the source's own file knows; whatever a home says instead becomes one error."""
+def _from_own_file(source: Source, part: Part) -> Iterator[Example]:
+    """Rows of the home that the source's file in this folder knows; whatever a home says instead becomes one error."""
     examples = getattr(_module(source), "examples", None)
     if examples is None:
         raise SourceUnavailableError(f"{source.name}: no public home is known; name a mirror in WEIR_DATA_DIR")

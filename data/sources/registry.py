@@ -22,8 +22,8 @@ class Source:
     """What is known of one corpus.
 
     `group_by` names the field of `labels` that tells its templates apart. `harms_by` names the field that tells what
-    harm its jailbreaks ask for, and says of which categories its values are. `committed` is a folder of this project
-    that holds its rows.
+    harm its jailbreaks ask for, and says of which categories its values are. `committed` names a folder of this
+    project that holds its rows.
     """
 
     name: str
@@ -39,6 +39,11 @@ class Source:
     def permissive(self) -> bool:
         """Whether a published model may be trained on it."""
         return self.licence_class in PERMISSIVE
+
+    @property
+    def home(self) -> Path | None:
+        """The folder of this project that holds its rows, for a corpus that we wrote ourselves."""
+        return None if self.committed is None else Path(__file__).parents[2] / self.committed
 
 
 @lru_cache(maxsize=1)
