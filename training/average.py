@@ -1,9 +1,13 @@
 """Average the weights of two runs: `python -m training.average --of EARLIER LATER --share 0.4 --run var/runs/NAME`.
 
-For a run that went on from another. What the later one learned is kept in part, and what it forgot of the earlier one
-comes back: between the two, texts of unknown sources are told apart better than at either end (Wortsman et al. 2022,
-"Robust fine-tuning of zero-shot models"). `--share` is the later run's; choose it on sources that train nothing and
-evaluate nothing. The result is a finished run for `training.export`, with the later run's settings and dataset.
+For a run that went on from another, or, with `--join`, for two runs from one base that began apart. What the later one
+learned is kept in part, and what it forgot of the earlier one comes back: between the two, texts of unknown sources are
+told apart better than at either end (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). `--share` is the
+later run's; choose it on sources that train nothing and evaluate nothing. The result is a finished run for
+`training.export`, with the later run's settings and dataset.
+
+Heads that began apart have no units in common that could be averaged, so `--join` puts both behind the averaged encoder
+and averages what they say.
 """
 
 from __future__ import annotations
@@ -37,20 +41,38 @@ def average(earlier: Mapping[str, Tensor], later: Mapping[str, Tensor], share: f
     }
 
 
+def joined(earlier: Mapping[str, Tensor], later: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The averaged encoder with the heads of both: a logit is `share` of the later's and the rest of the earlier's.
+
+    Raises ValueError if the encoders are no like models.
+    """
+    weights = average(_encoder(earlier), _encoder(later), share)
+    for name in ("hidden.weight", "hidden.bias"):
+        weights[name] = torch.cat([earlier[name], later[name]])
+    weights["heads.weight"] = torch.cat([earlier["heads.weight"] * (1 - share), later["heads.weight"] * share], dim=1)
+    weights["heads.bias"] = earlier["heads.bias"].lerp(later["heads.bias"], share)
+    return weights
+
+
+def _encoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: weight for name, weight in weights.items() if name.startswith(ENCODER)}
+
+
 def towards_base(weights: Mapping[str, Tensor], base: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
     """The encoder's weights moved by `share` of the way to the base's; the heads, which no base has, stay as they are.
 
     Raises ValueError if the base is no like encoder.
     """
-    ours = {name: weight for name, weight in weights.items() if name.startswith(ENCODER)}
-    moved = average(ours, {ENCODER + name: weight for name, weight in base.items()}, share)
+    moved = average(_encoder(weights), {ENCODER + name: weight for name, weight in base.items()}, share)
     return {**weights, **moved}
 
 
-def write_average(earlier: Path, later: Path, share: float, run: Path, *, base_share: float = 0.0) -> None:
+def write_average(
+    earlier: Path, later: Path, share: float, run: Path, *, base_share: float = 0.0, join: bool = False
+) -> None:
     """Make the run's folder; its average.json names both ends by their hashes."""
     ends = [torch.load(end / "weights.pt", map_location="cpu", weights_only=True) for end in (earlier, later)]
-    weights = average(ends[0], ends[1], share)
+    weights = (joined if join else average)(ends[0], ends[1], share)
     if base_share:
         config = TrainConfig.model_validate_json((later / "config.json").read_text())
         weights = towards_base(weights, load_base(config.base).encoder.state_dict(), base_share)
@@ -60,7 +82,7 @@ def write_average(earlier: Path, later: Path, share: float, run: Path, *, base_s
         if (later / name).exists():
             shutil.copy(later / name, run / name)
     hashes = {name: sha256_of(end / "weights.pt") for name, end in (("earlier", earlier), ("later", later))}
-    facts = {**hashes, "share_of_later": share, "share_of_base": base_share}
+    facts = {**hashes, "share_of_later": share, "share_of_base": base_share, "joined": join}
     (run / FACTS).write_text(json.dumps(facts))
 
 
@@ -78,10 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--base-share", type=float, default=0.0, help="of the pretrained base in the encoder (default: 0)"
     )
+    parser.add_argument("--join", action="store_true", help="keep the heads of both: for runs that began apart")
     parser.add_argument("--run", type=Path, required=True, help="folder to make")
     options = parser.parse_args(arguments)
     earlier, later = options.of
-    write_average(earlier, later, options.share, options.run, base_share=options.base_share)
+    write_average(earlier, later, options.share, options.run, base_share=options.base_share, join=options.join)
 
 
 if __name__ == "__main__":

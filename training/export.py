@@ -48,9 +48,8 @@ def export(run: Path, store: Path, *, version: str, created: str, commit: str) -
     """Make the run's weights into a bundle at `store/version`; raises GateError if the graphs disagree."""
     config = TrainConfig.model_validate_json((run / "config.json").read_text())
     base = load_base(config.base)
-    model = GuardModel(base.encoder)
-    model.load_state_dict(torch.load(run / "weights.pt", map_location="cpu", weights_only=True))
-    model.eval()
+    weights = torch.load(run / "weights.pt", map_location="cpu", weights_only=True)
+    model = GuardModel.holding(base.encoder, weights).eval()
     data_hash = remember_dataset(config.dataset, run)
     validation = Dataset.from_parquet(
         str(config.dataset / "validation.parquet"), cache_dir=str(config.dataset / "cache" / "arrow")

@@ -54,8 +54,8 @@ def run_without(config: TrainConfig, source: str, runs: Path, *, cpu: bool) -> d
     changed = config.model_copy(update={"name": name, "leave_out": (*config.leave_out, source)})
     weights = train(changed, runs / name, cpu=cpu)
     base = load_base(config.base, dropout=config.dropout)
-    model = GuardModel(base.encoder, config.dropout)
-    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    learned = torch.load(weights, map_location="cpu", weights_only=True)
+    model = GuardModel.holding(base.encoder, learned, config.dropout)
     sizes = {"max_length": config.max_length, "stride": config.stride}
     validation, rows = (load_windows(config.dataset / f"{part}.parquet", base.tokenizer, **sizes) for part in PARTS)
     validation = of_sources(validation, set(validation.sources) - set(changed.leave_out))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -30,13 +31,21 @@ class GuardModel(nn.Module):
     make comparable by cosine.
     """
 
-    def __init__(self, encoder: DistilBertModel, dropout: float = 0.1) -> None:
+    def __init__(self, encoder: DistilBertModel, dropout: float = 0.1, units: int | None = None) -> None:
+        """`units` of the layer before the heads: the encoder's width, or as many as two joined runs have together."""
         super().__init__()
         self.encoder = encoder
         width: int = encoder.config.dim
-        self.hidden = nn.Linear(3 * width, width)
+        self.hidden = nn.Linear(3 * width, units or width)
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.Linear(width, len(CATEGORIES))
+        self.heads = nn.Linear(units or width, len(CATEGORIES))
+
+    @classmethod
+    def holding(cls, encoder: DistilBertModel, weights: Mapping[str, Tensor], dropout: float = 0.1) -> Self:
+        """The model that these weights are of; raises KeyError or RuntimeError if they are of no such model."""
+        model = cls(encoder, dropout, units=weights["heads.weight"].shape[1])
+        model.load_state_dict(weights)
+        return model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Output:
         """Score windows: `input_ids` and `attention_mask` int64 [B, T], mask 0 on padding."""

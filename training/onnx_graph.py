@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from onnx import helper, numpy_helper
@@ -13,6 +15,9 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from training.model import GuardModel
 
+HALF: Final = ".half"  # behind the name of a weight: the same in fp16
+ROUNDED: Final = ".int8"  # the same in int8, one scale a row
+SCALE: Final = ".scale"
 OPSET = 20  # the newest whose kernels every onnxruntime provider of today registers
 
 
@@ -67,13 +72,14 @@ def quantise(fp32: Path, int8: Path) -> None:
     Activations are quantised as they come, one scale a tensor, so `models.classifier` runs one window at a
     time: a scale shared with other windows would make a score depend on them. The two layers behind the encoder
     compute in fp32: one scale would have to serve a mean, a maximum and a token, and nothing behind them averages
-    an error away. The first of them and the position embeddings are stored as fp16.
+    an error away. Of the first of them the weights alone are rounded, one scale a unit; the position embeddings are
+    stored as fp16.
     """
     graph = onnx.load(str(fp32))
     heads = _products_behind_the_encoder(graph)
     _quantise_word_embeddings(graph)
-    for name in ("hidden.weight", "encoder.embeddings.position_embeddings.weight"):
-        _halve(graph, name)
+    _round_rows(graph, "hidden.weight")
+    _halve(graph, "encoder.embeddings.position_embeddings.weight")
     temporary = int8.with_suffix(".tmp.onnx")
     onnx.save(graph, str(temporary))
     quantize_dynamic(
@@ -98,12 +104,35 @@ def _products_behind_the_encoder(graph: onnx.ModelProto) -> list[str]:
 
 def _halve(graph: onnx.ModelProto, name: str) -> None:
     """Store a weight as fp16; the runtime makes it fp32 again when it loads the graph."""
-    weight = next(tensor for tensor in graph.graph.initializer if tensor.name == name)
-    half = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{name}.half")
-    graph.graph.initializer.remove(weight)
+    half = numpy_helper.from_array(_taken(graph, name).astype(np.float16), name + HALF)
     graph.graph.initializer.append(half)
-    cast = helper.make_node("Cast", [half.name], [name], name=f"{name}.cast", to=onnx.TensorProto.FLOAT)
-    graph.graph.node.insert(0, cast)
+    graph.graph.node.insert(0, helper.make_node("Cast", [half.name], [name], f"{name}.cast", to=onnx.TensorProto.FLOAT))
+
+
+def _round_rows(graph: onnx.ModelProto, name: str) -> None:
+    """Store a weight as int8 with one scale a row; the runtime makes it fp32 again when it loads the graph."""
+    stored = zip((name + ROUNDED, name + SCALE), _rounded(_taken(graph, name)), strict=True)
+    graph.graph.initializer.extend(numpy_helper.from_array(array, label) for label, array in stored)
+    values = f"{name}.values"
+    nodes = [
+        helper.make_node("Cast", [name + ROUNDED], [values], f"{name}.cast", to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", [values, name + SCALE], [name], f"{name}.dequantise"),
+    ]
+    for place, node in enumerate(nodes):
+        graph.graph.node.insert(place, node)
+
+
+def _taken(graph: onnx.ModelProto, name: str) -> npt.NDArray[np.float32]:
+    """The weight of this name, which leaves the graph."""
+    weight = next(tensor for tensor in graph.graph.initializer if tensor.name == name)
+    graph.graph.initializer.remove(weight)
+    return numpy_helper.to_array(weight).astype(np.float32)
+
+
+def _rounded(rows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """int8 [N, D] and the scale of each row, fp32 [N, 1]."""
+    scales = np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-8).astype(np.float32) / 127.0
+    return np.clip(np.rint(rows / scales), -127, 127).astype(np.int8), scales
 
 
 def _quantise_word_embeddings(graph: onnx.ModelProto) -> None:
@@ -112,10 +141,7 @@ def _quantise_word_embeddings(graph: onnx.ModelProto) -> None:
     onnxruntime's own Gather quantisation has one scale for the whole table, which a few large vectors spoil.
     """
     gather = next(node for node in graph.graph.node if node.op_type == "Gather" and node.input[1] == "input_ids")
-    table = next(tensor for tensor in graph.graph.initializer if tensor.name == gather.input[0])
-    words = numpy_helper.to_array(table)
-    scales = np.maximum(np.abs(words).max(axis=1, keepdims=True), 1e-8).astype(np.float32) / 127.0
-    rounded = np.clip(np.rint(words / scales), -127, 127).astype(np.int8)
+    rounded, scales = _rounded(_taken(graph, gather.input[0]))
     out, ids = gather.output[0], gather.input[1]
     lookup = [
         helper.make_node("Gather", ["word_int8", ids], ["word_rows"], name="word_lookup", axis=0),
@@ -127,7 +153,6 @@ def _quantise_word_embeddings(graph: onnx.ModelProto) -> None:
     graph.graph.node.remove(gather)
     for offset, node in enumerate(lookup):
         graph.graph.node.insert(position + offset, node)
-    graph.graph.initializer.remove(table)
     graph.graph.initializer.extend(
         [numpy_helper.from_array(rounded, "word_int8"), numpy_helper.from_array(scales, "word_scale")]
     )

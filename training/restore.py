@@ -28,12 +28,12 @@ from training.base import BaseError, load_base
 from training.checkpoint import remember_origin, sha256_of
 from training.config import TrainConfig
 from training.model import GuardModel
+from training.onnx_graph import HALF, ROUNDED, SCALE
 from training.scoring import add_bundle_options, chosen_bundle
 
 # Of a score: the bundle quantises what flows between its layers, and the restored model does not.
 LARGEST_DIFFERENCE: Final = 0.1
 SAME: Final = ("encoder.", "hidden.", "heads.")
-HALF: Final = ".half"
 TURNED: Final = "_Transposed"
 WORDS: Final = "encoder.embeddings.word_embeddings.weight"
 
@@ -49,6 +49,9 @@ def weights_of(graph: onnx.ModelProto) -> dict[str, Tensor]:
     for name in list(weights):
         if name.endswith(HALF):
             weights[name.removesuffix(HALF)] = weights.pop(name).astype(np.float32)
+        elif name.endswith(SCALE):
+            whole = name.removesuffix(SCALE)
+            weights[whole] = found[whole + ROUNDED].astype(np.float32) * weights.pop(name)
         elif name.endswith(TURNED):
             weights[name.removesuffix(TURNED)] = weights.pop(name).T
     weights[WORDS] = found["word_int8"].astype(np.float32) * found["word_scale"]
@@ -78,8 +81,7 @@ def restore(bundle: Bundle, run: Path) -> Path:
             {name: value for name, value in manifest.training.items() if name in TrainConfig.model_fields}
         )
         weights = weights_of(onnx.load_from_string(bundle.read(MODEL)))
-        model = GuardModel(load_base(config.base).encoder)
-        model.load_state_dict(weights)
+        model = GuardModel.holding(load_base(config.base).encoder, weights)
     except (ValidationError, KeyError, RuntimeError) as error:
         raise RestoreError(f"{bundle.directory} was not made by training.export: {error}") from error
     _check(model.eval(), classifier)

@@ -21,6 +21,7 @@ from typing import IO, Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from transformers import DistilBertModel
 
 from data.commit import code_commit
 from data.schema import CATEGORIES
@@ -173,7 +174,7 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
     remember_dataset(config.dataset, folder)
     torch.manual_seed(config.seed)
     base = load_base(config.base, dropout=config.dropout)
-    model = start_from(GuardModel(base.encoder, config.dropout), config).to(accelerator.device)
+    model = first_model(base.encoder, config).to(accelerator.device)
     sizes = {"max_length": config.max_length, "stride": config.stride}
     train_set, validation_set = (
         _without(load_windows(config.dataset / f"{part}.parquet", base.tokenizer, **sizes), config.leave_out)
@@ -195,14 +196,15 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
     return weights
 
 
-def start_from(model: GuardModel, config: TrainConfig) -> GuardModel:
-    """The model with the weights that the experiment goes on from; raises ConfigError if they are other ones."""
-    if config.start is not None:
-        found = sha256_of(config.start)
-        if found != config.start_sha256:
-            raise ConfigError(f"start: {config.start} has sha256 {found}, expected {config.start_sha256}")
-        model.load_state_dict(torch.load(config.start, map_location="cpu", weights_only=True))
-    return model
+def first_model(encoder: DistilBertModel, config: TrainConfig) -> GuardModel:
+    """The model that the experiment begins with; raises ConfigError if the weights to go on from are other ones."""
+    if config.start is None:
+        return GuardModel(encoder, config.dropout)
+    found = sha256_of(config.start)
+    if found != config.start_sha256:
+        raise ConfigError(f"start: {config.start} has sha256 {found}, expected {config.start_sha256}")
+    weights = torch.load(config.start, map_location="cpu", weights_only=True)
+    return GuardModel.holding(encoder, weights, config.dropout)
 
 
 def _note(trainer: Trainer) -> None:

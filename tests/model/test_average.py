@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.model.tiny_run import tiny_config
-from training.average import average, facts_of, main, towards_base
+from training.average import average, facts_of, joined, main, towards_base
 from training.base import load_base
 from training.model import GuardModel
 
@@ -34,6 +34,22 @@ def test_the_result_is_a_finished_run_that_says_what_it_was_made_of(tmp_path: Pa
     assert json.loads((tmp_path / "mix" / "config.json").read_text()) == {"name": "two"}
     assert facts_of(tmp_path / "mix")["averaged"]["share_of_later"] == 0.4  # type: ignore[index]
     assert facts_of(tmp_path / "one") == {}
+
+
+def test_joined_runs_share_an_encoder_and_say_what_both_heads_say(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    base = load_base(config.base)
+    ids = torch.randint(1, base.encoder.config.vocab_size, (3, 7))
+    heads = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        heads.append(GuardModel(base.encoder).eval())
+    both = GuardModel.holding(base.encoder, joined(heads[0].state_dict(), heads[1].state_dict(), 0.3)).eval()
+    with torch.no_grad():
+        one, two = (model(ids, torch.ones_like(ids)).logits for model in heads)
+        assert torch.allclose(both(ids, torch.ones_like(ids)).logits, 0.7 * one + 0.3 * two, atol=1e-5)
+    with pytest.raises(ValueError, match="different"):
+        joined({}, heads[0].state_dict(), 0.3)
 
 
 def test_the_encoder_goes_back_to_its_base_by_a_share_and_the_heads_stay() -> None:

@@ -12,7 +12,7 @@ from transformers import DistilBertConfig, DistilBertModel
 from training.checkpoint import AveragedWeights, Progress, load_checkpoint, save_checkpoint
 from training.config import ConfigError, TrainConfig, load_config
 from training.model import GuardModel, MaskedLoss, strongest_per_text
-from training.train import parameter_groups, start_from, warm_then_linear
+from training.train import first_model, parameter_groups, warm_then_linear
 from training.windows_dataset import WindowsDataset, collate, plan_epoch, plan_steps, whole_batches
 
 
@@ -140,14 +140,14 @@ def test_a_checkpoint_restores_weights_progress_and_the_random_state(tmp_path: P
 
 
 def test_a_run_goes_on_from_the_weights_that_its_experiment_names_and_from_no_others(tmp_path: Path) -> None:
-    earlier, model = tiny_model(), tiny_model()
+    earlier = tiny_model()
     weights = tmp_path / "weights.pt"
     torch.save(earlier.state_dict(), weights)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    start_from(model, config(start=weights, start_sha256=digest))
-    assert all(torch.equal(value, earlier.state_dict()[name]) for name, value in model.state_dict().items())
+    begun = first_model(tiny_model().encoder, config(start=weights, start_sha256=digest))
+    assert all(torch.equal(value, earlier.state_dict()[name]) for name, value in begun.state_dict().items())
     with pytest.raises(ConfigError, match="start"):
-        start_from(model, config(start=weights, start_sha256="0" * 64))
+        first_model(tiny_model().encoder, config(start=weights, start_sha256="0" * 64))
 
 
 def test_the_average_follows_the_weights_slowly() -> None:
