@@ -104,12 +104,13 @@ class CandidateStage:
     def _input_digest(self, name: str) -> str:
         source, root = registry()[name], mirror_root(self._data_dir)
         if source.home is not None:
-            files = sorted(source.home.rglob("*.jsonl"))
+            files = sorted(source.home.rglob("*.jsonl"))  # their names say what a row is
         elif root is not None:
             files = [mirror_path(name, "train", root)]
         else:
             return _digest([str(source), "public home"])
-        return _digest([str(source), *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)])
+        contents = (f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files)
+        return _digest([str(source), *contents])
 
 
 def _wanted(example: Example, setting: SourceConfig) -> bool:

@@ -7,7 +7,8 @@ later run's; choose it on sources that train nothing and evaluate nothing. The r
 `training.export`, with the later run's settings and dataset.
 
 Heads that began apart have no units in common that could be averaged, so `--join` puts both behind the averaged encoder
-and averages what they say.
+and averages what they say. The later run's validation texts must be unseen by both: build its dataset with
+`python -m data.build --learned` and the earlier one's.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _KEPT: Final = ("config.json", "dataset.json", "code.json")
 
 def average(earlier: Mapping[str, Tensor], later: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
     """`share` of the later weights and the rest of the earlier ones; raises ValueError if they are no like models."""
-    if earlier.keys() != later.keys():
+    if {name: weight.shape for name, weight in earlier.items()} != {name: w.shape for name, w in later.items()}:
         raise ValueError("the two runs have different weights")
     return {
         name: earlier[name].lerp(weight, share) if weight.is_floating_point() else weight
@@ -44,8 +45,10 @@ def average(earlier: Mapping[str, Tensor], later: Mapping[str, Tensor], share: f
 def joined(earlier: Mapping[str, Tensor], later: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
     """The averaged encoder with the heads of both: a logit is `share` of the later's and the rest of the earlier's.
 
-    Raises ValueError if the encoders are no like models.
+    Raises ValueError if the encoders are no like models, or one has no heads.
     """
+    if not all("heads.weight" in end for end in (earlier, later)):
+        raise ValueError("the two runs have different weights: one has no heads")
     weights = average(_encoder(earlier), _encoder(later), share)
     for name in ("hidden.weight", "hidden.bias"):
         weights[name] = torch.cat([earlier[name], later[name]])
@@ -82,14 +85,19 @@ def write_average(
         if (later / name).exists():
             shutil.copy(later / name, run / name)
     hashes = {name: sha256_of(end / "weights.pt") for name, end in (("earlier", earlier), ("later", later))}
-    facts = {**hashes, "share_of_later": share, "share_of_base": base_share, "joined": join}
+    learned = {f"{name}_learned": _json(end / "dataset.json") for name, end in (("earlier", earlier), ("later", later))}
+    facts = {**hashes, **learned, "share_of_later": share, "share_of_base": base_share, "joined": join}
     (run / FACTS).write_text(json.dumps(facts))
+
+
+def _json(path: Path) -> object:
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def facts_of(run: Path) -> dict[str, object]:
     """What the run is an average of, for the bundle's manifest; empty if it is none."""
     path = run / FACTS
-    return {"averaged": json.loads(path.read_text())} if path.exists() else {}
+    return {"averaged": _json(path)} if path.exists() else {}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -42,7 +42,7 @@ class GuardModel(nn.Module):
 
     @classmethod
     def holding(cls, encoder: DistilBertModel, weights: Mapping[str, Tensor], dropout: float = 0.1) -> Self:
-        """The model that these weights are of; raises KeyError or RuntimeError if they are of no such model."""
+        """The model that these weights are of; raises LookupError or RuntimeError if they are of no such model."""
         model = cls(encoder, dropout, units=weights["heads.weight"].shape[1])
         model.load_state_dict(weights)
         return model

@@ -126,7 +126,7 @@ def _taken(graph: onnx.ModelProto, name: str) -> npt.NDArray[np.float32]:
     """The weight of this name, which leaves the graph."""
     weight = next(tensor for tensor in graph.graph.initializer if tensor.name == name)
     graph.graph.initializer.remove(weight)
-    return numpy_helper.to_array(weight).astype(np.float32)
+    return np.asarray(numpy_helper.to_array(weight), dtype=np.float32)
 
 
 def _rounded(rows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:

@@ -18,7 +18,6 @@ import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
-from pydantic import ValidationError
 from torch import Tensor
 
 from models.bundle import MODEL, Bundle, BundleError
@@ -82,7 +81,7 @@ def restore(bundle: Bundle, run: Path) -> Path:
         )
         weights = weights_of(onnx.load_from_string(bundle.read(MODEL)))
         model = GuardModel.holding(load_base(config.base).encoder, weights)
-    except (ValidationError, KeyError, RuntimeError) as error:
+    except (ValueError, LookupError, RuntimeError) as error:
         raise RestoreError(f"{bundle.directory} was not made by training.export: {error}") from error
     _check(model.eval(), classifier)
     run.mkdir(parents=True)

@@ -197,14 +197,17 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
 
 
 def first_model(encoder: DistilBertModel, config: TrainConfig) -> GuardModel:
-    """The model that the experiment begins with; raises ConfigError if the weights to go on from are other ones."""
+    """The model that the experiment begins with; raises ConfigError if it cannot go on from the weights it names."""
     if config.start is None:
         return GuardModel(encoder, config.dropout)
-    found = sha256_of(config.start)
-    if found != config.start_sha256:
-        raise ConfigError(f"start: {config.start} has sha256 {found}, expected {config.start_sha256}")
-    weights = torch.load(config.start, map_location="cpu", weights_only=True)
-    return GuardModel.holding(encoder, weights, config.dropout)
+    try:
+        found = sha256_of(config.start)
+        if found != config.start_sha256:
+            raise ConfigError(f"start: {config.start} has sha256 {found}, expected {config.start_sha256}")
+        weights = torch.load(config.start, map_location="cpu", weights_only=True)
+        return GuardModel.holding(encoder, weights, config.dropout)
+    except (OSError, LookupError, RuntimeError) as error:
+        raise ConfigError(f"start: {config.start} holds no weights of a model on {config.base}") from error
 
 
 def _note(trainer: Trainer) -> None:

@@ -1,4 +1,4 @@
-"""Where labelled text comes from: one entry of registry.yaml a corpus, one file here for each with a public home."""
+"""Where labelled text comes from: one entry of registry.yaml a corpus, a file here for each with its own home."""
 
 from __future__ import annotations
 
@@ -22,17 +22,22 @@ class SourceUnavailableError(Exception):
 
 
 def load(name: str, part: Part = "train", data_dir: Path | None = None) -> Iterator[Example]:
-    """The rows of one corpus: from the mirror where one is named, else from its public home.
+    """The rows of one corpus: from this project, from the mirror where one is named, or from its public home.
 
-    `data_dir` defaults to WEIR_DATA_DIR. Raises KeyError for an unknown name, and SourceUnavailableError,
-    with the reason, for a corpus that this way does not lead to.
+    A corpus that we wrote lies in this project. `data_dir` defaults to WEIR_DATA_DIR. Raises KeyError for an
+    unknown name, SourceUnavailableError, with the reason, for a corpus that this way does not lead to, and ValueError
+    for a broken line of ours.
     """
     source = registry()[name]
     if part not in source.parts:
         raise SourceUnavailableError(f"{name}: has no {part} rows")
     root = source.home or mirror_root(data_dir)
-    own_form = source.home is not None and hasattr(_module(source), "examples")
-    rows = _from_own_file(source, part) if root is None or own_form else read_rows(mirror_path(name, part, root))
+    if source.home is not None and (ours := getattr(_module(source), "examples", None)):
+        rows = ours(part, source.home)
+    elif root is not None:
+        rows = read_rows(mirror_path(name, part, root))
+    else:
+        rows = _from_public_home(source, part)
     yield from getattr(_module(source), "with_groups", iter)(_understood(row, source) for row in rows)
 
 
@@ -70,8 +75,8 @@ def _understood(example: Example, source: Source) -> Example:
     return example
 
 
-def _from_own_file(source: Source, part: Part) -> Iterator[Example]:
-    """Rows of the home that the source's file in this folder knows; whatever a home says instead becomes one error."""
+def _from_public_home(source: Source, part: Part) -> Iterator[Example]:
+    """Rows of the home that the source's own file knows; whatever a home says instead becomes one error."""
     examples = getattr(_module(source), "examples", None)
     if examples is None:
         raise SourceUnavailableError(f"{source.name}: no public home is known; name a mirror in WEIR_DATA_DIR")

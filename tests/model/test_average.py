@@ -48,8 +48,9 @@ def test_joined_runs_share_an_encoder_and_say_what_both_heads_say(tmp_path: Path
     with torch.no_grad():
         one, two = (model(ids, torch.ones_like(ids)).logits for model in heads)
         assert torch.allclose(both(ids, torch.ones_like(ids)).logits, 0.7 * one + 0.3 * two, atol=1e-5)
-    with pytest.raises(ValueError, match="different"):
-        joined({}, heads[0].state_dict(), 0.3)
+    for other in ({}, {name: weight[..., :1] for name, weight in heads[0].state_dict().items()}):
+        with pytest.raises(ValueError, match="different"):
+            joined(other, heads[0].state_dict(), 0.3)
 
 
 def test_the_encoder_goes_back_to_its_base_by_a_share_and_the_heads_stay() -> None:

@@ -11,15 +11,19 @@ import torch
 
 from models.bundle import load_bundle
 from models.classifier import Classifier
+from models.registry import resolve
 from tests.model.tiny_run import tiny_config
 from tests.tiny_bundle import build_tiny_bundle
 from training import export as exporting
-from training.checkpoint import DatasetChangedError, code_of, remember_dataset
-from training.config import TrainConfig
+from training.average import write_average
+from training.base import load_base
+from training.checkpoint import DatasetChangedError, code_of, remember_dataset, sha256_of
+from training.config import ConfigError, TrainConfig
 from training.gates import GateError, ParityLimits
-from training.restore import RestoreError, restore
+from training.onnx_graph import HALF, ROUNDED, SCALE
+from training.restore import RestoreError, restore, weights_of
 from training.restore import main as restoring
-from training.train import train
+from training.train import first_model, train
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +80,7 @@ def test_a_graph_that_decides_differently_from_its_original_never_becomes_a_bund
 
 
 def test_a_bundle_gives_back_the_weights_that_it_was_made_of(run: Path, tmp_path: Path) -> None:
-    """Up to rounding: int8 of products and word vectors, fp16 of two tables; exact in the rest."""
+    """Up to rounding: int8 of products and word vectors, fp16 of the position vectors; exact in the rest."""
     bundle = load_bundle(export(run, tmp_path))
     weights = torch.load(restore(bundle, tmp_path / "back"), weights_only=True)
     original = torch.load(run / "weights.pt", weights_only=True)
@@ -87,6 +91,31 @@ def test_a_bundle_gives_back_the_weights_that_it_was_made_of(run: Path, tmp_path
     assert torch.equal(weights[exact], original[exact])
     assert TrainConfig.model_validate_json((tmp_path / "back" / "config.json").read_text()).name == "tiny"
     assert code_of(tmp_path / "back") == code_of(run)
+
+
+def test_joined_runs_become_a_bundle_give_their_weights_back_and_can_be_gone_on_from(run: Path, tmp_path: Path) -> None:
+    write_average(run, run, 0.5, tmp_path / "joined", join=True)
+    both = torch.load(tmp_path / "joined" / "weights.pt", weights_only=True)
+    bundle = load_bundle(export(tmp_path / "joined", tmp_path / "store"))
+    assert bundle.manifest.training["averaged"]["joined"] is True
+    file = restore(bundle, tmp_path / "back")
+    for name, weight in torch.load(file, weights_only=True).items():
+        assert torch.allclose(weight.float(), both[name].float(), atol=float(both[name].abs().max()) / 127), name
+    config = TrainConfig.model_validate_json((run / "config.json").read_text())
+    encoder = load_base(config.base).encoder
+    going_on = config.model_copy(update={"start": file, "start_sha256": sha256_of(file)})
+    assert first_model(encoder, going_on).hidden.out_features == 2 * encoder.config.dim
+    with pytest.raises(ValueError, match="different"):
+        write_average(run, tmp_path / "joined", 0.5, tmp_path / "neither")
+    with pytest.raises(ConfigError, match="start"):
+        first_model(encoder, config.model_copy(update={"start": tmp_path / "gone", "start_sha256": "0" * 64}))
+
+
+def test_a_bundle_of_before_the_layer_behind_the_encoder_was_rounded_can_still_be_restored() -> None:
+    production = load_bundle(resolve("production"))
+    weights = weights_of(onnx.load_from_string(production.read("model.onnx")))
+    assert weights["hidden.weight"].dtype is torch.float32
+    assert not [name for name in weights if name.endswith((HALF, ROUNDED, SCALE))]
 
 
 def test_what_was_restored_learns_from_no_other_dataset(run: Path, tmp_path: Path) -> None:
