@@ -1,6 +1,6 @@
 """Build the training and validation sets.
 
-    python -m data.build                  # sources from WEIR_DATA_DIR, else from their public homes
+    python -m data.build                  # our own texts, and corpora from WEIR_DATA_DIR, else from their public homes
     python -m data.build --samples        # the few hundred rows of data/samples, offline
 
 Writes train.parquet, validation.parquet, report.json, datasheet.md and, last of all, manifest.json with the

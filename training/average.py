@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from training.base import load_base
-from training.checkpoint import sha256_of
+from training.checkpoint import noted, sha256_of
 from training.config import TrainConfig
 
 ENCODER: Final = "encoder."
@@ -34,7 +34,7 @@ _KEPT: Final = ("config.json", "dataset.json", "code.json")
 
 def average(earlier: Mapping[str, Tensor], later: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
     """`share` of the later weights and the rest of the earlier ones; raises ValueError if they are no like models."""
-    if {name: weight.shape for name, weight in earlier.items()} != {name: w.shape for name, w in later.items()}:
+    if _shapes(earlier) != _shapes(later):
         raise ValueError("the two runs have different weights")
     return {
         name: earlier[name].lerp(weight, share) if weight.is_floating_point() else weight
@@ -55,6 +55,10 @@ def joined(earlier: Mapping[str, Tensor], later: Mapping[str, Tensor], share: fl
     weights["heads.weight"] = torch.cat([earlier["heads.weight"] * (1 - share), later["heads.weight"] * share], dim=1)
     weights["heads.bias"] = earlier["heads.bias"].lerp(later["heads.bias"], share)
     return weights
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: weight.shape for name, weight in weights.items()}
 
 
 def _encoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -84,20 +88,16 @@ def write_average(
     for name in _KEPT:
         if (later / name).exists():
             shutil.copy(later / name, run / name)
-    hashes = {name: sha256_of(end / "weights.pt") for name, end in (("earlier", earlier), ("later", later))}
-    learned = {f"{name}_learned": _json(end / "dataset.json") for name, end in (("earlier", earlier), ("later", later))}
-    facts = {**hashes, **learned, "share_of_later": share, "share_of_base": base_share, "joined": join}
+    facts: dict[str, object] = {"share_of_later": share, "share_of_base": base_share, "joined": join}
+    for name, end in (("earlier", earlier), ("later", later)):
+        facts |= {name: sha256_of(end / "weights.pt"), f"{name}_learned": noted(end).get("dataset")}
     (run / FACTS).write_text(json.dumps(facts))
-
-
-def _json(path: Path) -> object:
-    return json.loads(path.read_text()) if path.exists() else None
 
 
 def facts_of(run: Path) -> dict[str, object]:
     """What the run is an average of, for the bundle's manifest; empty if it is none."""
     path = run / FACTS
-    return {"averaged": _json(path)} if path.exists() else {}
+    return {"averaged": json.loads(path.read_text())} if path.exists() else {}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -126,14 +126,19 @@ def remember_code(run: Path, commit: str, *, fresh: bool) -> None:
         path.write_text(json.dumps({"commits": [*commits, commit]}))
 
 
-def code_of(run: Path) -> dict[str, str]:
-    """The commits that built the dataset and trained the `run`, as far as they were noted; several in their order."""
-    noted = {
+def noted(run: Path) -> dict[str, Any]:
+    """What the folder of the `run` says of the "dataset" and the "code" that it learned with, as far as it does."""
+    return {
         name: json.loads(path.read_text()) for name in ("dataset", "code") if (path := run / f"{name}.json").exists()
     }
+
+
+def code_of(run: Path) -> dict[str, str]:
+    """The commits that built the dataset and trained the `run`, as far as they were noted; several in their order."""
+    notes = noted(run)
     return {
-        "data": noted.get("dataset", {}).get("commit", UNKNOWN),
-        "training": ", ".join(noted.get("code", {}).get("commits", [])) or UNKNOWN,
+        "data": notes.get("dataset", {}).get("commit", UNKNOWN),
+        "training": ", ".join(notes.get("code", {}).get("commits", [])) or UNKNOWN,
     }
 
 

@@ -36,9 +36,10 @@ class GuardModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         width: int = encoder.config.dim
-        self.hidden = nn.Linear(3 * width, units or width)
+        units = units or width
+        self.hidden = nn.Linear(3 * width, units)
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.Linear(units or width, len(CATEGORIES))
+        self.heads = nn.Linear(units, len(CATEGORIES))
 
     @classmethod
     def holding(cls, encoder: DistilBertModel, weights: Mapping[str, Tensor], dropout: float = 0.1) -> Self:

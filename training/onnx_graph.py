@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -106,7 +107,7 @@ def _halve(graph: onnx.ModelProto, name: str) -> None:
     """Store a weight as fp16; the runtime makes it fp32 again when it loads the graph."""
     half = numpy_helper.from_array(_taken(graph, name).astype(np.float16), name + HALF)
     graph.graph.initializer.append(half)
-    graph.graph.node.insert(0, helper.make_node("Cast", [half.name], [name], f"{name}.cast", to=onnx.TensorProto.FLOAT))
+    _insert(graph, 0, [helper.make_node("Cast", [half.name], [name], f"{name}.cast", to=onnx.TensorProto.FLOAT)])
 
 
 def _round_rows(graph: onnx.ModelProto, name: str) -> None:
@@ -118,7 +119,11 @@ def _round_rows(graph: onnx.ModelProto, name: str) -> None:
         helper.make_node("Cast", [name + ROUNDED], [values], f"{name}.cast", to=onnx.TensorProto.FLOAT),
         helper.make_node("Mul", [values, name + SCALE], [name], f"{name}.dequantise"),
     ]
-    for place, node in enumerate(nodes):
+    _insert(graph, 0, nodes)
+
+
+def _insert(graph: onnx.ModelProto, position: int, nodes: Sequence[onnx.NodeProto]) -> None:
+    for place, node in enumerate(nodes, start=position):
         graph.graph.node.insert(place, node)
 
 
@@ -151,8 +156,7 @@ def _quantise_word_embeddings(graph: onnx.ModelProto) -> None:
     ]
     position = list(graph.graph.node).index(gather)
     graph.graph.node.remove(gather)
-    for offset, node in enumerate(lookup):
-        graph.graph.node.insert(position + offset, node)
+    _insert(graph, position, lookup)
     graph.graph.initializer.extend(
         [numpy_helper.from_array(rounded, "word_int8"), numpy_helper.from_array(scales, "word_scale")]
     )

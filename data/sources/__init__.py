@@ -31,14 +31,14 @@ def load(name: str, part: Part = "train", data_dir: Path | None = None) -> Itera
     source = registry()[name]
     if part not in source.parts:
         raise SourceUnavailableError(f"{name}: has no {part} rows")
-    root = source.home or mirror_root(data_dir)
-    if source.home is not None and (ours := getattr(_module(source), "examples", None)):
+    module, root = _module(source), source.home or mirror_root(data_dir)
+    if source.home is not None and (ours := getattr(module, "examples", None)):
         rows = ours(part, source.home)
     elif root is not None:
         rows = read_rows(mirror_path(name, part, root))
     else:
         rows = _from_public_home(source, part)
-    yield from getattr(_module(source), "with_groups", iter)(_understood(row, source) for row in rows)
+    yield from getattr(module, "with_groups", iter)(_understood(row, source) for row in rows)
 
 
 def mirror_root(data_dir: Path | None = None) -> Path | None:
