@@ -42,6 +42,7 @@ class TrainConfig(BaseModel):
     learning_rate: float = Field(1.5e-4, gt=0)
     layer_decay: float = Field(0.9, gt=0, le=1)  # each layer below the head learns this much slower
     weight_decay: float = Field(0.01, ge=0)
+    base_pull: float = Field(0.0, ge=0)  # of the encoder, times the rate (training.pull)
     warmup: float = Field(0.06, ge=0, lt=1)  # share of all steps
     dropout: float = Field(0.1, ge=0, lt=1)
     freeze_word_embeddings: bool = True

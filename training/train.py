@@ -42,6 +42,7 @@ from training.checkpoint import (
 from training.config import ConfigError, TrainConfig, config_argument, load_config
 from training.curves import draw_curves
 from training.model import GuardModel, MaskedLoss, strongest_per_text
+from training.pull import PullToBase
 from training.validation import validate
 from training.windows_dataset import Batch, WindowsDataset, collate, load_windows, of_sources, plan_steps
 
@@ -53,12 +54,18 @@ class Trainer:
     """One run: the model, its optimiser, and how far they are."""
 
     def __init__(
-        self, config: TrainConfig, model: GuardModel, train: WindowsDataset, folder: Path, accelerator: Accelerator
+        self,
+        config: TrainConfig,
+        model: GuardModel,
+        train: WindowsDataset,
+        folder: Path,
+        accelerator: Accelerator,
+        pull: PullToBase,
     ) -> None:
         self.config, self.train_set, self.folder, self.accelerator = config, train, folder, accelerator
         per_epoch = len(plan_steps(train, config, 0)) // accelerator.num_processes
         self.total_steps = max(1, math.ceil(config.epochs * per_epoch))
-        self.raw = model
+        self.raw, self.pull = model, pull
         optimizer = torch.optim.AdamW(parameter_groups(model, config), betas=(0.9, 0.98), eps=1e-6)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -124,6 +131,7 @@ class Trainer:
             losses.append(loss.detach())
         self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
+        self.pull(self.raw.encoder, max(self.schedule.get_last_lr()))
         self.schedule.step()
         self.average.update(self.raw, self.progress.step)
         return torch.stack(losses).sum()
@@ -174,13 +182,14 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
     remember_dataset(config.dataset, folder)
     torch.manual_seed(config.seed)
     base = load_base(config.base, dropout=config.dropout)
+    pull = PullToBase(base.encoder, config.base_pull)
     model = first_model(base.encoder, config).to(accelerator.device)
     sizes = {"max_length": config.max_length, "stride": config.stride}
     train_set, validation_set = (
         _without(load_windows(config.dataset / f"{part}.parquet", base.tokenizer, **sizes), config.leave_out)
         for part in ("train", "validation")
     )
-    trainer = Trainer(config, model, train_set, folder, accelerator)
+    trainer = Trainer(config, model, train_set, folder, accelerator, pull)
     trainer.resume()
     # each process draws its own dropout; a resumed run of several processes is equal but for that
     if accelerator.process_index:

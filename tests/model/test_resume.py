@@ -38,7 +38,7 @@ def broken_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
 def test_a_run_killed_between_two_checkpoints_ends_with_the_very_weights_of_an_unbroken_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny_config(tmp_path)
+    config = tiny_config(tmp_path, base_pull=5.0)
     unbroken = torch.load(training.train(config, tmp_path / "unbroken", cpu=True), weights_only=True)
 
     with monkeypatch.context() as patch:
