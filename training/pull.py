@@ -1,8 +1,9 @@
 """A pull back to the pretrained base while training goes on.
 
-What a base knows of all language is what unknown attacks are found by, and fine-tuning unlearns it. Li et al. 2018 ("Explicit
-Inductive Bias for Transfer Learning with Convolutional Networks", L2-SP) decay the weights to where they began instead of to zero.
-Here that decay stands outside the optimiser, as AdamW's does (Loshchilov & Hutter 2019): it is not scaled by Adam's second moment.
+What a base knows of all language is what unknown attacks are found by, and fine-tuning unlearns it. Li et al. 2018
+("Explicit Inductive Bias for Transfer Learning with Convolutional Networks", L2-SP) decay the weights to where they
+began instead of to zero. Here that decay stands outside the optimiser, as AdamW's does (Loshchilov & Hutter 2019):
+it is not scaled by Adam's second moment.
 """
 
 from __future__ import annotations

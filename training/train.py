@@ -60,6 +60,7 @@ class Trainer:
         train: WindowsDataset,
         folder: Path,
         accelerator: Accelerator,
+        *,
         pull: PullToBase,
     ) -> None:
         self.config, self.train_set, self.folder, self.accelerator = config, train, folder, accelerator
@@ -131,7 +132,7 @@ class Trainer:
             losses.append(loss.detach())
         self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        self.pull(self.raw.encoder, max(self.schedule.get_last_lr()))
+        self.pull(self.raw.encoder, float(max(self.schedule.get_last_lr())))
         self.schedule.step()
         self.average.update(self.raw, self.progress.step)
         return torch.stack(losses).sum()
@@ -189,7 +190,7 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
         _without(load_windows(config.dataset / f"{part}.parquet", base.tokenizer, **sizes), config.leave_out)
         for part in ("train", "validation")
     )
-    trainer = Trainer(config, model, train_set, folder, accelerator, pull)
+    trainer = Trainer(config, model, train_set, folder, accelerator, pull=pull)
     trainer.resume()
     # each process draws its own dropout; a resumed run of several processes is equal but for that
     if accelerator.process_index:
