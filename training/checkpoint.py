@@ -133,6 +133,17 @@ def noted(run: Path) -> dict[str, Any]:
     }
 
 
+def lineage(run: Path) -> list[dict[str, Any]]:
+    """What the `run` and those that it went on from learned with, nearest first, as far as their folders are there."""
+    found: list[dict[str, Any]] = []
+    while (path := run / "config.json").exists():
+        config = json.loads(path.read_text())
+        found.append({"experiment": config["name"], **noted(run)})
+        if not config.get("start") or (run := Path(config["start"]).parent) == path.parent:
+            break
+    return found
+
+
 def code_of(run: Path) -> dict[str, str]:
     """The commits that built the dataset and trained the `run`, as far as they were noted; several in their order."""
     notes = noted(run)

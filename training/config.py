@@ -28,7 +28,7 @@ class TrainConfig(BaseModel):
     start: Path | None = None  # weights of an earlier run to go on from, instead of an untrained head
     start_sha256: str | None = None  # of that file; the bundle's manifest carries it
     dataset: Path = Path("var/dataset")
-    leave_out: tuple[str, ...] = ()  # sources not to learn from: leave-one-source-out (training.leave_out)
+    leave_out: tuple[str, ...] = ()  # sources that this run does not learn from; what it starts from may have
     seed: int = 7
 
     max_length: int = Field(256, ge=16, le=512)  # of one window, [CLS] and [SEP] included
@@ -42,7 +42,8 @@ class TrainConfig(BaseModel):
     learning_rate: float = Field(1.5e-4, gt=0)
     layer_decay: float = Field(0.9, gt=0, le=1)  # each layer below the head learns this much slower
     weight_decay: float = Field(0.01, ge=0)
-    base_pull: float = Field(0.0, ge=0)  # of the encoder, times the rate (training.pull)
+    # the share of its way back to the base that the encoder goes at each step, over the learning rate; 0: none
+    base_pull: float = Field(0.0, ge=0)
     warmup: float = Field(0.06, ge=0, lt=1)  # share of all steps
     dropout: float = Field(0.1, ge=0, lt=1)
     freeze_word_embeddings: bool = True

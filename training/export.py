@@ -32,7 +32,7 @@ from models.normalize import VIEWS
 from training.average import facts_of
 from training.base import Base, load_base
 from training.calibrate import POINTS, Calibration, Floats, Scored, calibrate
-from training.checkpoint import code_of, remember_dataset, sha256_of
+from training.checkpoint import code_of, lineage, remember_dataset, sha256_of
 from training.config import TrainConfig
 from training.evaluate import SERVED_POINT
 from training.gates import check_long_attacks, check_parity
@@ -60,7 +60,7 @@ def export(run: Path, store: Path, *, version: str, created: str, commit: str) -
         quantise(fp32, int8)
         facts = _facts(config, base, data_hash, version=version, created=created, commit=commit)
         facts["commits"] = code_of(run) | {"export": commit}
-        facts["training"] |= facts_of(run)
+        facts["training"] |= facts_of(run) | {"lineage": lineage(run)}
         draft = _write(Path(scratch) / "draft", facts, int8, base.tokenizer)
         scored = score_validation(draft, validation)
         calibration = calibrate(scored)

@@ -132,7 +132,7 @@ class Trainer:
             losses.append(loss.detach())
         self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        self.pull(self.raw.encoder, float(max(self.schedule.get_last_lr())))
+        self.pull(float(max(self.schedule.get_last_lr())))  # the heads' rate, which is the step's highest
         self.schedule.step()
         self.average.update(self.raw, self.progress.step)
         return torch.stack(losses).sum()
@@ -183,8 +183,9 @@ def train(config: TrainConfig, folder: Path, *, cpu: bool = False) -> Path:
     remember_dataset(config.dataset, folder)
     torch.manual_seed(config.seed)
     base = load_base(config.base, dropout=config.dropout)
-    pull = PullToBase(base.encoder, config.base_pull)
-    model = first_model(base.encoder, config).to(accelerator.device)
+    encoder = base.encoder.to(accelerator.device)
+    pull = PullToBase(encoder, config.base_pull)  # before the weights of `start` take the base's place in it
+    model = first_model(encoder, config).to(accelerator.device)
     sizes = {"max_length": config.max_length, "stride": config.stride}
     train_set, validation_set = (
         _without(load_windows(config.dataset / f"{part}.parquet", base.tokenizer, **sizes), config.leave_out)

@@ -35,10 +35,11 @@ def broken_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     return config
 
 
+@pytest.mark.parametrize("pull", [0.0, 5.0])
 def test_a_run_killed_between_two_checkpoints_ends_with_the_very_weights_of_an_unbroken_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pull: float
 ) -> None:
-    config = tiny_config(tmp_path, base_pull=5.0)
+    config = tiny_config(tmp_path, base_pull=pull)
     unbroken = torch.load(training.train(config, tmp_path / "unbroken", cpu=True), weights_only=True)
 
     with monkeypatch.context() as patch:
